@@ -1,0 +1,50 @@
+# Each target sets up what is missing first; infra/environment says how. GNU make 3.81 or newer.
+
+ENVIRONMENT := infra/environment run --announce
+QUIETLY := infra/environment run
+NAME ?=
+export NAME
+export THAW_SHELL_COMMAND = $(value CMD)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-quick check shell bench image clean clean-environment
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "On a machine that cannot run the stack itself, the same commands run in a container that"
+	@echo "sees this checkout, your home, the current folder and /tmp. More folders:"
+	@echo "  THAW_MOUNTS=/data:/models make run       (more: infra/environment help)"
+
+run: ## run the embedded example, end to end
+	@$(ENVIRONMENT) true
+	@./thaw run examples/digits/config.yaml
+
+test: ## run all tests
+	@$(ENVIRONMENT) python -m pytest tests
+
+test-quick: ## run the tests that take seconds
+	@$(ENVIRONMENT) python -m pytest tests -m "not slow"
+
+check: ## formatting, lint, types, and which package may import which
+	@$(ENVIRONMENT) ruff format --check .
+	@$(QUIETLY) ruff check .
+	@$(QUIETLY) mypy
+	@$(QUIETLY) python -m pytest -q tests/contract/test_imports.py
+
+shell: ## open a shell in the environment; make shell CMD='…' runs one command
+	@if [ -n "$$THAW_SHELL_COMMAND" ]; then $(QUIETLY) bash -c "$$THAW_SHELL_COMMAND"; \
+	else $(ENVIRONMENT) bash --rcfile infra/shell.rc -i; fi
+
+bench: ## run all benchmarks; make bench NAME=ingest runs one
+	@$(ENVIRONMENT) python -m "benchmarks$${NAME:+.$$NAME}"
+
+image: ## build the image that is deployed
+	@infra/environment image
+
+clean: ## remove caches and build outputs, but not the environment
+	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@find components pipeline trainer tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-environment: ## remove .venv and the container image of this checkout
+	@infra/environment remove

@@ -1,0 +1,13 @@
+"""Artifact types of our own."""
+
+from tfx.types import artifact
+
+
+class Quarantine(artifact.Artifact):  # type: ignore[misc]
+    """The account of an ingestion: `summary.json`, and `refused.jsonl` with a line per refused file."""
+
+    TYPE_NAME = "ImageQuarantine"
+    PROPERTIES = {
+        "num_accepted": artifact.Property(type=artifact.PropertyType.INT),
+        "num_refused": artifact.Property(type=artifact.PropertyType.INT),
+    }

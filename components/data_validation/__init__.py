@@ -1,0 +1,1 @@
+"""Schema and validation of what accompanies the images: labels, formats, sizes; never their bytes."""

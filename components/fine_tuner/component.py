@@ -1,0 +1,66 @@
+"""FineTuner: transformed examples in, fine-tuned model, frozen-only baseline and training record out."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.digest import code_digest
+from components.fine_tuner import executor
+from trainer.settings import ModelSettings
+
+
+class FineTunerSpec(component_spec.ComponentSpec):  # type: ignore[misc]
+    """Interface of FineTuner.
+
+    No output's name begins with another's: some launchers fetch artifacts by the prefix of their name.
+    """
+
+    PARAMETERS = {
+        "model_settings": component_spec.ExecutionParameter(type=str),
+        "num_cpu_replicas": component_spec.ExecutionParameter(type=int, optional=True),
+        "code_digest": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "baseline_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "training_record": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+
+
+class FineTuner(base_component.BaseComponent):  # type: ignore[misc]
+    """Fine-tunes in phases; the model at the end of the last wholly frozen phase is the baseline."""
+
+    SPEC_CLASS = FineTunerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        settings: ModelSettings,
+        num_cpu_replicas: int | None = None,
+    ) -> None:
+        """Makes the component.
+
+        Args:
+            examples: transformed examples with splits train and eval.
+            transform_graph: that they went through.
+            settings: what to train.
+            num_cpu_replicas: logical CPU devices to train on; None for all GPUs, or the CPU where there is none.
+        """
+        super().__init__(
+            spec=FineTunerSpec(
+                examples=examples,
+                transform_graph=transform_graph,
+                model_settings=settings.model_dump_json(),
+                num_cpu_replicas=num_cpu_replicas,
+                code_digest=code_digest(executor.__name__),
+                model=types.Channel(type=standard_artifacts.Model),
+                baseline_model=types.Channel(type=standard_artifacts.Model),
+                training_record=types.Channel(type=standard_artifacts.ModelRun),
+            )
+        )

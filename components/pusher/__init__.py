@@ -1,0 +1,1 @@
+"""Pusher: publishes what was blessed as a new version, all at once."""

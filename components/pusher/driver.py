@@ -1,0 +1,14 @@
+"""Keeps Pusher out of the cache: what is in the push destination now is not for an old run to say."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from components.driver import PropertyDriver
+
+
+class Driver(PropertyDriver):
+    """Adds the execution property `checked_at`, which no two runs share."""
+
+    def more_properties(self, exec_properties: dict[str, Any]) -> dict[str, str]:
+        """The time."""
+        return {"checked_at": datetime.now(UTC).isoformat()}

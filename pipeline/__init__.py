@@ -1,0 +1,1 @@
+"""Configuration, wiring of the graph, runners, and the command line."""

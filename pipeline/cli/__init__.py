@@ -1,0 +1,1 @@
+"""The command line, `thaw`: it unpacks arguments, calls the pipeline and draws what comes of it."""

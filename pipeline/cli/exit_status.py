@@ -1,0 +1,7 @@
+"""What `thaw` ends with."""
+
+PUSHED = 0
+FAILED = 1
+WRONG_USE = 2
+REFUSED = 3
+INTERRUPTED = 130

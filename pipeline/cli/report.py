@@ -1,0 +1,117 @@
+"""What became of a run, in words and tables; the same at its end and when asked for later."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from components.evaluator.verdict import MetricRow, Verdict
+from pipeline.cli.screen import counted, print_path, short_path
+from pipeline.run_record import RunRecord
+
+STYLES = {"pushed": "green", "refused": "yellow", "failed": "red", "interrupted": "red", "running": "cyan"}
+_SYMBOLS = {"pushed": "✓", "refused": "■", "failed": "✗", "interrupted": "✗", "running": "●"}
+
+
+def status_text(status: str) -> Text:
+    """The status with its symbol and colour."""
+    return Text(f"{_SYMBOLS[status]} {status}", STYLES[status])
+
+
+def print_outcome(console: Console, record: RunRecord, *, with_reasons: bool) -> None:
+    """Prints the data, both models side by side, and the verdict."""
+    facts = [line for line in (_examples(record), _refusals(record), _reuse(record)) if line]
+    if facts:
+        console.print()
+    for line in facts:
+        console.print(line)
+    if record.verdict is not None:
+        console.print()
+        console.print(metrics_table(record.verdict))
+        console.print()
+        _print_verdict(console, record, record.verdict, with_reasons)
+
+
+def print_places(console: Console, places: dict[str, str]) -> None:
+    """Prints where things are: what, and its path on a line of its own."""
+    console.print()
+    console.print("Where things are", style="bold")
+    width = max(map(len, places))
+    for name, path in places.items():
+        line = f"  {name:<{width}}  {short_path(path)}"
+        if len(line) <= console.width:
+            console.print(line)
+        else:
+            console.print(f"  {name}")
+            print_path(console, short_path(path))
+
+
+def metrics_table(verdict: Verdict) -> Table:
+    """Candidate against baseline on the test split."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        title=f"On {counted(verdict.num_test_examples, 'test example')}",
+        title_justify="left",
+        title_style="",
+    )
+    table.add_column("metric")
+    table.add_column("fine-tuned", justify="right")
+    table.add_column("frozen baseline", justify="right")
+    table.add_column("difference", justify="right")
+    for row in verdict.metrics:
+        table.add_row(row.name, _value(row.candidate), _value(row.baseline), _difference(row))
+    return table
+
+
+def _value(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _difference(row: MetricRow) -> str:
+    return "–" if row.difference is None else f"{row.difference:+.4f}".replace("-0.0000", "+0.0000")
+
+
+def _examples(record: RunRecord) -> str:
+    splits = {split: sum(classes.values()) for split, classes in record.num_examples.items()}
+    if not splits:
+        return ""
+    num_classes = len({name for classes in record.num_examples.values() for name in classes})
+    shares = " · ".join(f"{split} {number:,}" for split, number in splits.items())
+    return (
+        f"{counted(sum(splits.values()), 'example')} of {counted(num_classes, 'class', 'classes')}: {shares}"
+    )
+
+
+def _refusals(record: RunRecord) -> str:
+    if not record.refused_images:
+        return ""
+    total = sum(record.refused_images.values())
+    reasons = " · ".join(f"{reason} {number:,}" for reason, number in sorted(record.refused_images.items()))
+    return f"{counted(total, 'photograph')} refused: {reasons}"
+
+
+def _reuse(record: RunRecord) -> str:
+    reused = [step.name for step in record.steps if step.state == "reused"]
+    if not reused:
+        return ""
+    if len(reused) == len(record.steps):
+        return "Nothing has changed since an earlier run, so all of its results were reused."
+    steps = counted(len(record.steps), "step")
+    return f"{len(reused)} of {steps} reused: nothing that they depend on has changed."
+
+
+def _print_verdict(console: Console, record: RunRecord, verdict: Verdict, with_reasons: bool) -> None:
+    console.print(Text.assemble((f"{_SYMBOLS[record.status]} ", STYLES[record.status]), verdict.sentence))
+    for reason in verdict.reasons if with_reasons else ():
+        console.print(Padding(f"– {reason}", (0, 0, 0, 2)))
+
+
+def places(record: RunRecord, run_dir: Path) -> dict[str, str]:
+    """What a run has made, the pushed model first, then its own record."""
+    ordered = sorted(record.uris.items(), key=lambda item: item[0] != "pushed model")
+    return {**dict(ordered), "run record and log": str(run_dir)}

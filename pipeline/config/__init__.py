@@ -1,0 +1,24 @@
+"""The configuration of a run: one YAML file, checked as a whole before anything else happens."""
+
+from components.evaluator.settings import GateSettings
+from pipeline.config.loading import load_configuration, resolved_yaml
+from pipeline.config.models import (
+    BeamSettings,
+    Configuration,
+    DataSettings,
+    InfrastructureSettings,
+    SplitPatterns,
+    SplitWeights,
+)
+
+__all__ = [
+    "BeamSettings",
+    "Configuration",
+    "DataSettings",
+    "GateSettings",
+    "InfrastructureSettings",
+    "SplitPatterns",
+    "SplitWeights",
+    "load_configuration",
+    "resolved_yaml",
+]

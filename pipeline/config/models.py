@@ -1,0 +1,215 @@
+"""What a configuration file may say.
+
+What is learned (`data`, `model`, `gate`) stands apart from where it runs (`infrastructure`), so that the same
+model section runs anywhere.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from components.evaluator.settings import GateSettings
+from trainer.settings import ModelSettings, Settings
+
+FOLDER = "folder"
+"""Key of the validation context that holds the folder which relative paths start from."""
+
+
+def _absolute(value: object, info: ValidationInfo) -> object:
+    """Makes a path that is given as text absolute; leaves anything else to pydantic's own check."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        raise ValueError("must name a path; it is empty")
+    if "://" in value:
+        raise ValueError("must be a local path; remote storage is not supported")
+    folder = info.context[FOLDER] if info.context else Path.cwd()
+    # Not resolve(): a link stays the name that its owner knows it by.
+    return Path(os.path.normpath(Path(folder, Path(value).expanduser())))
+
+
+LocalPath = Annotated[Path, BeforeValidator(_absolute)]
+
+
+class SplitWeights(Settings):
+    """How the examples are shared out, as whole-number weights: 70, 15, 15 gives train seven tenths.
+
+    Attributes:
+        train: weight of the split that the phases learn from.
+        eval: weight of the split that ends a phase early and picks its best epoch.
+        test: weight of the split that the gate judges on.
+    """
+
+    train: Annotated[int, Field(ge=1)] = 70
+    eval: Annotated[int, Field(ge=1)] = 15
+    test: Annotated[int, Field(ge=1)] = 15
+
+
+class SplitPatterns(Settings):
+    """Where each split lies, for photographs that come with splits of their own.
+
+    Attributes:
+        train: glob of the files to learn from, relative to `data.images`, such as "train/*/*".
+        eval: glob of the files that end a phase early, such as "val/*/*".
+        test: glob of the files that the gate judges on, such as "test/*/*".
+    """
+
+    train: str
+    eval: str
+    test: str
+
+    @field_validator("train", "eval", "test")
+    @classmethod
+    def _is_a_glob(cls, pattern: str) -> str:
+        return _class_folder_glob(pattern)
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> Self:
+        patterns = [self.train, self.eval, self.test]
+        if len(set(patterns)) < len(patterns):
+            raise ValueError("two splits have the same pattern, so they would share their photographs")
+        return self
+
+
+class DataSettings(Settings):
+    """The photographs, and how they become examples.
+
+    Attributes:
+        images: folder with a folder of photographs for each class; relative to the configuration file.
+        pattern: glob of the photographs in it; the folder a file lies in names its class.
+        splits: weights by which the examples are shared out, on a hash of each file's content.
+        split_patterns: a glob for each split instead, where the photographs come already split.
+        max_refused_fraction: the run fails if a greater share of the photographs cannot be used.
+        max_image_pixels: photographs with more pixels (width times height) are refused, not decoded.
+        schema: a schema.pbtxt to check the data against; null infers one from the data.
+    """
+
+    images: LocalPath
+    pattern: str = "*/*"
+    splits: SplitWeights = SplitWeights()
+    split_patterns: SplitPatterns | None = None
+    max_refused_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_image_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    # "schema" would hide a (deprecated) method of pydantic's; the file says `schema` all the same.
+    schema_path: Annotated[LocalPath | None, Field(alias="schema")] = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_glob(cls, pattern: str) -> str:
+        return _class_folder_glob(pattern)
+
+    @model_validator(mode="after")
+    def _split_one_way(self) -> Self:
+        given = [key for key in ("pattern", "splits") if key in self.model_fields_set]
+        if self.split_patterns is not None and given:
+            raise ValueError(
+                f"split_patterns takes the place of {' and '.join(given)}; "
+                "give a pattern for each split, or one pattern and weights, not both"
+            )
+        return self
+
+
+def _class_folder_glob(pattern: str) -> str:
+    parts = pattern.split("/")
+    if pattern.startswith("/") or ".." in parts:
+        raise ValueError("must stay inside data.images: no leading '/', no '..'")
+    if len(parts) < 2 or "" in parts:
+        raise ValueError("must be class folder / file, such as '*/*'")
+    return pattern
+
+
+class BeamSettings(Settings):
+    """How Apache Beam runs.
+
+    Attributes:
+        runner: the Beam runner.
+        direct_running_mode: "in_memory" is quickest for small data; the other two start workers.
+        direct_num_workers: how many workers the other two modes start.
+    """
+
+    runner: Literal["DirectRunner"] = "DirectRunner"
+    direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
+    direct_num_workers: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _workers_have_an_effect(self) -> Self:
+        if self.direct_running_mode == "in_memory" and self.direct_num_workers != 1:
+            raise ValueError(
+                f"direct_num_workers is {self.direct_num_workers}, but direct_running_mode is in_memory, "
+                "which has one worker; choose multi_threading or multi_processing, or leave the number out"
+            )
+        return self
+
+
+class InfrastructureSettings(Settings):
+    """Where and on what the pipeline runs.
+
+    Attributes:
+        root: folder of the pipeline: metadata, artifacts and run records. Made where it is missing.
+        push_destination: folder that receives a model version with each push. Made where it is missing.
+        num_cpu_replicas: train on this many logical CPU devices; null trains on all GPUs, or the one CPU.
+        beam: how Apache Beam runs.
+    """
+
+    root: LocalPath
+    push_destination: LocalPath
+    num_cpu_replicas: Annotated[int, Field(ge=1)] | None = None
+    beam: BeamSettings = BeamSettings()
+
+    @model_validator(mode="after")
+    def _places_are_distinct(self) -> Self:
+        if self.root == self.push_destination:
+            raise ValueError(
+                f"root and push_destination are the same folder, {str(self.root)!r}; give each its own"
+            )
+        return self
+
+
+class Configuration(Settings):
+    """Everything that decides a run.
+
+    Attributes:
+        name: names the pipeline in records and in its metadata.
+        data: the photographs, and how they become examples.
+        model: the classifier, and the phases that train it.
+        gate: what it must reach to be pushed.
+        infrastructure: where and on what all this runs.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=63)]
+    data: DataSettings
+    model: ModelSettings
+    gate: GateSettings
+    infrastructure: InfrastructureSettings
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _make_weights_absolute(cls, model: Any, info: ValidationInfo) -> Any:
+        weights = model.get("weights") if isinstance(model, dict) else None
+        if not isinstance(weights, str) or weights in ("imagenet", "none"):
+            return model
+        try:
+            return {**model, "weights": str(_absolute(weights, info))}
+        except ValueError as error:
+            raise ValueError(f"weights {weights!r} {error}") from None
+
+    @model_validator(mode="after")
+    def _outputs_lie_outside_the_photographs(self) -> Self:
+        for key, path in (
+            ("root", self.infrastructure.root),
+            ("push_destination", self.infrastructure.push_destination),
+        ):
+            if path.resolve().is_relative_to(self.data.images.resolve()):
+                raise ValueError(
+                    f"infrastructure.{key}, {str(path)!r}, lies inside data.images, "
+                    f"{str(self.data.images)!r}, where it would be read as photographs; put it elsewhere"
+                )
+        return self

@@ -1,0 +1,6 @@
+"""Looks for what would keep `thaw run` from working, without importing TensorFlow into this process."""
+
+from pipeline.doctor.examination import checks
+from pipeline.doctor.finding import Finding, Status
+
+__all__ = ["Finding", "Status", "checks"]

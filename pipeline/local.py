@@ -1,0 +1,77 @@
+"""Runs the pipeline on this machine with TFX's LocalDagRunner, and tells what came out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from components.evaluator.verdict import Verdict
+from pipeline.config import Configuration
+
+StepState = Literal["started", "done", "reused", "failed"]
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """A component has started or ended.
+
+    Attributes:
+        name: of the component.
+        state: "reused" took its outputs from an earlier run.
+        duration_s: seconds since it started; None while it runs.
+    """
+
+    name: str
+    state: StepState
+    duration_s: float | None
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a finished run has made.
+
+    Attributes:
+        verdict: the gate's decision.
+        uris: places of the artifacts, by name.
+        pushed_to: folder of the version that is served now; None if the candidate was refused.
+        steps: the components, in order.
+        refused_images: number of refused files by reason.
+        num_examples: number of examples by split and class.
+    """
+
+    verdict: Verdict
+    uris: dict[str, str]
+    pushed_to: str | None
+    steps: tuple[str, ...]
+    refused_images: dict[str, int] = field(default_factory=dict)
+    num_examples: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+def step_names(configuration: Configuration) -> tuple[str, ...]:
+    """The components in the order in which they run; nothing heavy is imported for it."""
+    return (
+        "ImageExampleGen",
+        "StatisticsGen",
+        "SchemaGen",
+        "ExampleValidator",
+        "Transform",
+        "FineTuner",
+        "Evaluator",
+        "Pusher",
+    )
+
+
+def run_local(configuration: Configuration, run_dir: Path, on_step: Callable[[StepEvent], None]) -> RunOutcome:
+    """Runs all components that the cache does not answer for.
+
+    Args:
+        configuration: what to run.
+        run_dir: folder of the run's record; its name becomes the run's id in the metadata.
+        on_step: called when a component starts and when it ends.
+
+    Raises:
+        ThawError: the run failed for a reason that the message explains.
+    """
+    from pipeline import local_runner  # TFX takes half a minute to import; `thaw --help` must not pay for it
+
+    return local_runner.run(configuration, run_dir.name, on_step)

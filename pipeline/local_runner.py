@@ -1,0 +1,133 @@
+"""The part of a local run that needs TFX; `pipeline.local` is its face."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata, pipeline
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.orchestration.portable import runtime_parameter_utils
+from tfx.proto.orchestration import pipeline_pb2
+
+from components.evaluator import verdict
+from pipeline.config import Configuration
+from pipeline.graph import build_components
+from pipeline.local import RunOutcome, StepEvent, step_names
+from pipeline.lineage import StepOutputs, read_outputs
+from trainer import devices
+from trainer.errors import ThawError
+
+Connection = metadata_store_pb2.ConnectionConfig
+OnStep = Callable[[StepEvent], None]
+
+
+def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcome:
+    """See `pipeline.local.run_local`."""
+    devices.prepare(configuration.infrastructure.num_cpu_replicas)
+    connection = _metadata_connection(configuration)
+    ObservedRunner(connection, run_id, on_step).run(build_pipeline(configuration))
+    return _outcome(configuration, read_outputs(connection, run_id))
+
+
+def build_pipeline(configuration: Configuration) -> pipeline.Pipeline:
+    """The graph with the places and the Beam options of this machine."""
+    infrastructure = configuration.infrastructure
+    beam = infrastructure.beam
+    return pipeline.Pipeline(
+        pipeline_name=configuration.name,
+        pipeline_root=str(infrastructure.root / "artifacts"),
+        metadata_connection_config=_metadata_connection(configuration),
+        components=build_components(configuration),
+        enable_cache=True,
+        beam_pipeline_args=[
+            f"--runner={beam.runner}",
+            # Left to itself, Beam tries a portable runner first and falls back after a while.
+            f"--direct_running_mode={beam.direct_running_mode}",
+            f"--direct_num_workers={beam.direct_num_workers}",
+        ],
+    )
+
+
+def _metadata_connection(configuration: Configuration) -> Connection:
+    return metadata.sqlite_metadata_connection_config(str(configuration.infrastructure.root / "metadata.sqlite"))
+
+
+class ObservedRunner(LocalDagRunner):  # type: ignore[misc]
+    """LocalDagRunner, one component at a time, so that somebody can be told between them.
+
+    LocalDagRunner itself reports nothing. It passes over nodes that are marked to be skipped; so it is called once per
+    component with the others marked.
+    """
+
+    def __init__(self, connection: Connection, run_id: str, on_step: OnStep) -> None:
+        super().__init__()
+        self._connection = connection
+        self._run_id = run_id
+        self._on_step = on_step
+
+    def run_with_ir(
+        self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None
+    ) -> None:
+        """Runs the compiled pipeline."""
+        runtime_parameter_utils.substitute_runtime_parameter(
+            pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run_id}
+        )
+        for node in pipeline.nodes:
+            name = node.pipeline_node.node_info.id
+            started_at_s = time.monotonic()
+            self._on_step(StepEvent(name, "started", None))
+            try:
+                super().run_with_ir(_only(pipeline, name), run_options)
+            except Exception as error:
+                self._on_step(StepEvent(name, "failed", time.monotonic() - started_at_s))
+                raise _in_words(error) from error
+            outputs = read_outputs(self._connection, self._run_id)[name]
+            state = "reused" if outputs.is_reused else "done"
+            self._on_step(StepEvent(name, state, time.monotonic() - started_at_s))
+
+
+def _only(pipeline: pipeline_pb2.Pipeline, name: str) -> pipeline_pb2.Pipeline:
+    """A copy of the pipeline in which every node but one is skipped."""
+    copy = pipeline_pb2.Pipeline()
+    copy.CopyFrom(pipeline)
+    for node in copy.nodes:
+        if node.pipeline_node.node_info.id != name:
+            node.pipeline_node.execution_options.skip.SetInParent()
+    return copy
+
+
+def _in_words(error: Exception) -> Exception:
+    """A user's error as it is, also where Beam has wrapped it; a full disk in words; a defect as it is."""
+    text = f"{error} {error.__cause__ or ''}"
+    if isinstance(error, ThawError):
+        return error
+    if "No space left on device" in text:
+        return ThawError("no space is left on the disk; free some, or move infrastructure.root, and run again")
+    return error
+
+
+def _outcome(configuration: Configuration, steps: dict[str, StepOutputs]) -> RunOutcome:
+    evaluation = steps["Evaluator"].uris["evaluation"]
+    quarantine = steps["ImageExampleGen"].uris["quarantine"]
+    summary = json.loads((Path(quarantine) / "summary.json").read_text("utf-8"))
+    pushed_to = steps["Pusher"].properties["pushed_model"].get("pushed_destination")
+    uris = {
+        "pushed model": pushed_to,
+        "candidate model": steps["FineTuner"].uris["model"],
+        "baseline model": steps["FineTuner"].uris["baseline_model"],
+        "training record": steps["FineTuner"].uris["training_record"],
+        "evaluation": evaluation,
+        "quarantine": quarantine,
+        "schema": steps["SchemaGen"].uris["schema"],
+    }
+    return RunOutcome(
+        verdict=verdict.read(evaluation),
+        uris={name: str(uri) for name, uri in uris.items() if uri},
+        pushed_to=str(pushed_to) if pushed_to else None,
+        steps=step_names(configuration),
+        refused_images=summary["num_refused_by_reason"],
+        num_examples=summary["num_by_split"],
+    )

@@ -1,0 +1,311 @@
+"""infra/environment: which way it takes, when it sets up again, what it passes through.
+
+The script is real, in a checkout of its own; what stands around it (the machine's glibc, uv, docker)
+is doctored through PATH, so that the tests need neither network nor root.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+TOOLS = (
+    *("awk", "bash", "cat", "cut", "dirname", "echo", "env", "flock", "grep", "head", "ln", "ls", "mkdir", "mv"),
+    *("perl", "readlink", "rm", "sed", "sh", "sha256sum", "sleep", "sort", "tail", "timeout", "tr", "true"),
+)
+# Counts its calls, and makes of .venv as much as the script looks at.
+FAKE_UV = """
+    case "$1" in
+        --version) echo "uv ${FAKE_UV_VERSION:-99.0.0}" ;;
+        cache) echo "$HOME/.cache/uv" ;;
+        sync)
+            echo sync >>"$HOME/calls"
+            sleep "${FAKE_UV_SECONDS:-0}"
+            mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"
+            ln -sf "$REAL_PYTHON" "$UV_PROJECT_ENVIRONMENT/bin/python"
+            echo "$UV_PROJECT_ENVIRONMENT" >"$UV_PROJECT_ENVIRONMENT/bin/activate"
+            exit "${FAKE_UV_STATUS:-0}" ;;
+    esac
+"""
+# Runs the command on this machine, with the variables that it was told to set.
+FAKE_DOCKER = """
+    case "$1" in
+        info) [ -z "${FAKE_DOCKER_DOWN:-}" ] || { echo "Cannot connect to the daemon" >&2; exit 1; } ;;
+        run)
+            printf '%s\\n' "$@" >"$HOME/docker-arguments"
+            while [ "${1#localhost/}" = "$1" ]; do
+                case "$1 $2" in "--env PATH="*) ;; "--env "*=*) export "$2" ;; esac
+                shift
+            done
+            shift
+            "$@" ;;
+    esac
+"""
+
+
+class Machine:
+    """A doctored machine with a checkout, in which infra/environment runs."""
+
+    def __init__(self, folder: pathlib.Path, glibc: str = "2.41") -> None:
+        self.checkout = folder / "check out ü"
+        self.home = folder / "home"
+        self.bin = folder / "bin"
+        for made in (self.checkout, self.home, self.bin):
+            made.mkdir()
+        shutil.copytree(ROOT / "infra", self.checkout / "infra")
+        for name in ("thaw", "uv.lock", "pyproject.toml"):
+            shutil.copy2(ROOT / name, self.checkout / name)
+        for name in filter(shutil.which, TOOLS):
+            (self.bin / name).symlink_to(str(shutil.which(name)))
+        self.add("getconf", f"echo glibc {glibc}")
+        self.add("id", 'case "$1" in -u) echo 1000 ;; *) echo 1000 ;; esac')
+        self.add("uname", 'case "$1" in -m) echo "${FAKE_MACHINE:-x86_64}" ;; *) echo Linux ;; esac')
+        self.add("c++", "true")
+
+    def add(self, name: str, script: str) -> None:
+        """Puts a program of this name on PATH."""
+        path = self.bin / name
+        path.write_text(f"#!{shutil.which('bash')}\n{textwrap.dedent(script)}\n")
+        path.chmod(0o755)
+
+    def environ(self, **extra: str) -> dict[str, str]:
+        base = {"PATH": str(self.bin), "HOME": str(self.home), "REAL_PYTHON": sys.executable}
+        return {**base, "LANG": "C.UTF-8", **extra}
+
+    def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(self.checkout / "infra/environment"), *arguments],
+            env=self.environ(**extra),
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, **extra)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def num_syncs(self) -> int:
+        calls = self.home / "calls"
+        return len(calls.read_text().splitlines()) if calls.exists() else 0
+
+
+@pytest.fixture
+def machine(tmp_path: pathlib.Path) -> Machine:
+    made = Machine(tmp_path)
+    made.add("uv", FAKE_UV)
+    return made
+
+
+@pytest.fixture
+def old_machine(tmp_path: pathlib.Path) -> Machine:
+    return Machine(tmp_path, glibc="2.36")
+
+
+def test_one_message_names_every_way_and_remedy_when_none_is_possible(old_machine: Machine) -> None:
+    result = old_machine.run("run", "true")
+    assert result.returncode == 69
+    assert "native   glibc 2.36 is older than 2.39" in result.stderr
+    assert "docker   not found" in result.stderr
+    assert "podman   not found" in result.stderr
+    assert "buildah  needs root" in result.stderr
+    assert "Debian 13, Ubuntu 24.04" in result.stderr
+    assert "No such file" not in result.stderr
+
+
+def test_docker_without_a_daemon_is_found_not_to_work(old_machine: Machine) -> None:
+    old_machine.add("docker", FAKE_DOCKER)
+    result = old_machine.run("run", "true", FAKE_DOCKER_DOWN="1")
+    assert result.returncode == 69
+    assert "docker   found, but does not answer: Cannot connect to the daemon" in result.stderr
+
+
+def test_a_processor_without_wheels_is_refused_before_anything_is_set_up(machine: Machine) -> None:
+    result = machine.run("run", "true", FAKE_MACHINE="aarch64")
+    assert result.returncode == 69
+    assert "no wheels for Linux on aarch64" in result.stderr
+    assert machine.num_syncs() == 0
+
+
+@pytest.mark.parametrize("glibc", ["2.39", "2.41", "3.0"])
+def test_a_recent_glibc_runs_natively(tmp_path: pathlib.Path, glibc: str) -> None:
+    machine = Machine(tmp_path, glibc)
+    machine.add("uv", FAKE_UV)
+    result = machine.run("run", "--announce", "true")
+    assert result.returncode == 0, result.stderr
+    assert "environment: native" in result.stderr
+
+
+@pytest.mark.parametrize("glibc", ["2.5", "2.36", "2.38"])
+def test_an_old_glibc_does_not_run_natively_even_when_forced(tmp_path: pathlib.Path, glibc: str) -> None:
+    machine = Machine(tmp_path, glibc)
+    machine.add("uv", FAKE_UV)
+    result = machine.run("run", "true", THAW_ENVIRONMENT_WAY="native")
+    assert result.returncode == 69
+    assert f"glibc {glibc} is older than 2.39" in result.stderr
+
+
+def test_an_unknown_way_is_wrong_use(machine: Machine) -> None:
+    result = machine.run("run", "true", THAW_ENVIRONMENT_WAY="dokcer")
+    assert result.returncode == 64
+    assert "'dokcer'" in result.stderr or "dokcer is none of" in result.stderr
+
+
+def test_a_missing_uv_and_python_are_named_with_the_remedy(tmp_path: pathlib.Path) -> None:
+    result = Machine(tmp_path).run("run", "true")
+    assert result.returncode == 69
+    assert "neither uv" in result.stderr and "apt install python3-venv" in result.stderr
+
+
+def test_a_missing_compiler_is_named_with_the_remedy(machine: Machine) -> None:
+    machine.add("c++", "exit 1")
+    result = machine.run("run", "true")
+    assert result.returncode == 69
+    assert "no C++ compiler" in result.stderr
+
+
+def test_a_second_start_sets_up_nothing_and_says_nothing(machine: Machine) -> None:
+    assert "installing the packages" in machine.run("run", "true").stderr
+    second = machine.run("run", "true")
+    assert (second.returncode, second.stderr, machine.num_syncs()) == (0, "", 1)
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "pyproject.toml", "infra/Containerfile"])
+def test_a_changed_input_sets_up_again(machine: Machine, name: str) -> None:
+    machine.run("run", "true")
+    with (machine.checkout / name).open("a") as file:
+        file.write("# changed\n")
+    machine.run("run", "true")
+    assert machine.num_syncs() == 2
+
+
+def test_a_failed_set_up_leaves_no_stamp_and_is_done_again(machine: Machine) -> None:
+    assert machine.run("run", "true", FAKE_UV_STATUS="1").returncode == 69
+    assert not (machine.checkout / ".venv/.thaw-stamp").exists()
+    assert machine.run("run", "true").returncode == 0
+    assert machine.num_syncs() == 2
+
+
+def test_a_killed_set_up_is_done_again(machine: Machine) -> None:
+    process = machine.start("run", "true", FAKE_UV_SECONDS="2")
+    while machine.num_syncs() == 0:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=60)
+    assert machine.run("run", "true").returncode == 0
+    assert machine.num_syncs() == 2
+
+
+def test_a_venv_that_was_moved_is_made_anew(machine: Machine, tmp_path: pathlib.Path) -> None:
+    machine.run("run", "true")
+    (machine.checkout / ".venv/left-over").touch()
+    machine.checkout = machine.checkout.rename(tmp_path / "moved")
+    (machine.checkout / ".venv/.thaw-stamp").unlink()
+    result = machine.run("run", "true")
+    assert result.returncode == 0, result.stderr
+    assert not (machine.checkout / ".venv/left-over").exists()
+
+
+def test_two_set_ups_at_once_do_the_work_once(machine: Machine) -> None:
+    both = [machine.start("run", "echo", "done", FAKE_UV_SECONDS="0.5") for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0] for process in both]
+    assert outputs == ["done\n", "done\n"]
+    assert machine.num_syncs() == 1
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 69])
+def test_the_exit_status_is_that_of_the_command(machine: Machine, status: int) -> None:
+    assert machine.run("run", "bash", "-c", f"exit {status}").returncode == status
+
+
+def test_arguments_and_folder_pass_through_unchanged(machine: Machine) -> None:
+    arguments = ["a  b", "", "*", "ü'\"$HOME", "--", "-n"]
+    script = "import os, sys; print(sys.argv[1:], os.getcwd())"
+    result = machine.run("run", "python", "-c", script, *arguments)
+    assert result.stdout == f"{arguments} {machine.home}\n"
+
+
+def test_a_signal_reaches_the_command_itself(machine: Machine) -> None:
+    machine.run("setup")
+    process = machine.start("run", "bash", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done")
+    assert process.stdout and process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 7
+
+
+def test_inside_the_environment_the_script_only_runs_the_command(machine: Machine) -> None:
+    result = machine.run("run", "echo", "here", THAW_ENVIRONMENT_ROOT=str(machine.checkout))
+    assert (result.stdout, machine.num_syncs()) == ("here\n", 0)
+
+
+def test_another_way_makes_the_venv_anew(machine: Machine) -> None:
+    machine.add("docker", FAKE_DOCKER)
+    machine.run("run", "true")
+    (machine.checkout / ".venv/left-over").touch()
+    result = machine.run("run", "true", THAW_ENVIRONMENT_WAY="docker")
+    assert result.returncode == 0, result.stderr
+    assert not (machine.checkout / ".venv/left-over").exists()
+
+
+def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machine, tmp_path: pathlib.Path) -> None:
+    old_machine.add("uv", FAKE_UV)
+    old_machine.add("docker", FAKE_DOCKER)
+    data = pathlib.Path("/opt")
+    seen = {"THAW_MOUNTS": str(data), "AWS_SECRET_ACCESS_KEY": "sesame", "EDITOR_OF_MINE": "ed"}
+    result = old_machine.run("run", "--announce", "bash", "-c", "exit 3", **seen)
+    assert result.returncode == 3, result.stderr
+    assert "container by docker (glibc 2.36 is older than 2.39)" in result.stderr
+    arguments = (old_machine.home / "docker-arguments").read_text().splitlines()
+    assert f'type=bind,"source={data}","target={data}"' in arguments
+    assert f"VIRTUAL_ENV={old_machine.checkout}/.venv" in arguments
+    assert "AWS_SECRET_ACCESS_KEY" in arguments and "sesame" not in " ".join(arguments)
+    assert "EDITOR_OF_MINE" not in arguments
+    assert arguments[arguments.index("--user") + 1] == "1000:1000"
+
+
+@pytest.mark.parametrize(("mounts", "complaint"), [("/no/such", "no folder"), ("/usr", "belongs to the container")])
+def test_a_mount_that_cannot_be_is_refused(old_machine: Machine, mounts: str, complaint: str) -> None:
+    old_machine.add("uv", FAKE_UV)
+    old_machine.add("docker", FAKE_DOCKER)
+    old_machine.run("setup")
+    result = old_machine.run("run", "true", THAW_MOUNTS=mounts)
+    assert result.returncode == 69
+    assert complaint in result.stderr and repr(mounts) in result.stderr
+
+
+def test_thaw_runs_through_a_link_from_a_folder_with_a_pipeline_of_its_own(
+    machine: Machine, tmp_path: pathlib.Path
+) -> None:
+    command_line = machine.checkout / "pipeline/cli"
+    command_line.mkdir(parents=True)
+    (command_line / "__main__.py").write_text("import sys; print('ours', sys.argv[1:])")
+    decoy = tmp_path / "project/pipeline/cli"
+    decoy.mkdir(parents=True)
+    (decoy / "__main__.py").write_text("print('decoy')")
+    link = tmp_path / "link"
+    link.symlink_to(machine.checkout / "thaw")
+    command = [str(link), "run", "my config.yaml"]
+    out = subprocess.run(
+        command, env=machine.environ(), cwd=tmp_path / "project", capture_output=True, text=True, check=True
+    )
+    assert out.stdout == "ours ['run', 'my config.yaml']\n"
+
+
+def test_the_environment_can_be_entered_twice(machine: Machine) -> None:
+    inner = str(machine.checkout / "infra/environment")
+    result = machine.run("run", inner, "run", "bash", "-c", "echo $THAW_ENVIRONMENT")
+    assert (result.stdout, machine.num_syncs()) == ("native\n", 1)
+
+
+def test_this_very_environment_says_which_it_is() -> None:
+    assert os.environ.get("THAW_ENVIRONMENT") in {None, "native", "docker", "podman", "buildah"}

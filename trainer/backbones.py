@@ -1,0 +1,158 @@
+"""Pretrained feature extractors: how each is built, and how its weights expect pixels to be scaled."""
+
+import difflib
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from trainer.errors import ConfigurationError, WeightsError
+from trainer.settings import ModelSettings
+from trainer.small_cnn import small_cnn
+
+# How uint8 RGB becomes the input of a backbone. Source: the preprocess_input of each module of keras.applications,
+# keras/src/applications/imagenet_utils.py. "identity" is for families that scale inside the model.
+Scaling = Literal["unit", "symmetric", "torch", "caffe", "identity"]
+
+SMALL_CNN = "small_cnn"
+
+_SCALING_BY_FAMILY: dict[Scaling, tuple[str, ...]] = {
+    "caffe": ("ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
+    "symmetric": (
+        "InceptionResNetV2",
+        "InceptionV3",
+        "MobileNet",
+        "MobileNetV2",
+        "NASNetLarge",
+        "NASNetMobile",
+        "ResNet50V2",
+        "ResNet101V2",
+        "ResNet152V2",
+        "Xception",
+    ),
+    "torch": ("DenseNet121", "DenseNet169", "DenseNet201"),
+    "identity": (
+        *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+        *(f"EfficientNetB{number}" for number in range(8)),
+        *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+        "MobileNetV3Large",
+        "MobileNetV3Small",
+    ),
+    "unit": (SMALL_CNN,),
+}
+
+SCALING: dict[str, Scaling] = {name: scaling for scaling, names in _SCALING_BY_FAMILY.items() for name in names}
+
+
+def scaling_of(backbone: str) -> Scaling:
+    """The scaling that a backbone's pretrained weights expect.
+
+    Raises:
+        ConfigurationError: no such backbone, with the nearest names.
+    """
+    if backbone not in SCALING:
+        near = difflib.get_close_matches(backbone, SCALING, n=3, cutoff=0.4) or sorted(SCALING)
+        raise ConfigurationError(f"model.backbone: no backbone {backbone!r}; nearest: {', '.join(near)}")
+    return SCALING[backbone]
+
+
+def scale(pixels: Any, scaling: Scaling) -> Any:
+    """Scales pixels for a backbone.
+
+    Args:
+        pixels: [batch, height, width, 3], RGB in 0..255, any real dtype.
+        scaling: see `Scaling`.
+
+    Returns:
+        float32 tensor of the same shape.
+    """
+    values = keras.ops.cast(pixels, "float32")
+    if scaling == "identity":
+        return values
+    if scaling == "unit":
+        return values / 255.0
+    if scaling == "symmetric":
+        return values / 127.5 - 1.0
+    if scaling == "torch":
+        mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+        return (values / 255.0 - keras.ops.array(mean)) / keras.ops.array(deviation)
+    mean_bgr = (103.939, 116.779, 123.68)
+    return keras.ops.flip(values, axis=-1) - keras.ops.array(mean_bgr)
+
+
+def build_backbone(settings: ModelSettings) -> keras.Model:
+    """Builds the backbone without its top, with its weights loaded.
+
+    Returns:
+        A Functional model from float32 [batch, size, size, 3] to a feature map [batch, height, width, channels].
+
+    Raises:
+        ConfigurationError: no such backbone, or it cannot take images of this size.
+        WeightsError: the weights are missing, unreachable, of another model, or not those of `weights_sha256`.
+    """
+    scaling_of(settings.backbone)
+    if settings.weights == "imagenet":
+        return _with_imagenet_weights(settings)
+    backbone = _construct(settings, weights=None)
+    if settings.weights_path is not None:
+        _load_weights(backbone, settings.weights_path, settings.weights_sha256)
+    return backbone
+
+
+def _construct(settings: ModelSettings, weights: str | None) -> keras.Model:
+    size = settings.image_size_px
+    if settings.backbone == SMALL_CNN:
+        return small_cnn(size)
+    constructor: Callable[..., keras.Model] = getattr(keras.applications, settings.backbone)
+    try:
+        return constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
+    except ValueError as error:
+        if "nput size" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"model.image_size_px: {settings.backbone} cannot take images of {size} px: {error}"
+        ) from error
+
+
+def _with_imagenet_weights(settings: ModelSettings) -> keras.Model:
+    if settings.backbone == SMALL_CNN:
+        raise WeightsError("model.weights: small_cnn has no imagenet weights; give the path of a weights file, or none")
+    try:
+        return _construct(settings, weights="imagenet")
+    except Exception as error:
+        if "URL fetch failure" not in str(error):
+            raise
+        raise WeightsError(
+            f"model.weights: the imagenet weights of {settings.backbone} are not in {keras.config.keras_home()}/models and "
+            f"cannot be downloaded ({_reason(error)}). Where there is a network, run "
+            f"`python -c \"import keras; keras.applications.{settings.backbone}(include_top=False)\"` and copy the file to "
+            "that folder here, or set model.weights to its path and model.weights_sha256 to its digest"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).rsplit(": ", maxsplit=1)[-1].strip()[:120]
+
+
+def _load_weights(backbone: keras.Model, path: Path, expected_sha256: str | None) -> None:
+    if not path.is_file():
+        raise WeightsError(f"model.weights: no file {str(path)!r}")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected_sha256:
+        raise WeightsError(
+            f"model.weights: {str(path)!r} has sha256 {found}, not the {expected_sha256} of model.weights_sha256; if the "
+            "file is the right one, change the digest"
+        )
+    try:
+        backbone.load_weights(str(path))
+    except (ValueError, OSError, KeyError) as error:
+        raise WeightsError(
+            f"model.weights: {str(path)!r} does not hold the weights of a {backbone.name}: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

@@ -1,0 +1,116 @@
+"""Input pipelines over transformed examples: every example once per epoch, in batches that any number of replicas share.
+
+A batch is (inputs, label ids, weights). All batches have the full global size: the last one of an epoch is filled up
+with examples of weight 0. That removes two hazards of MirroredStrategy: a first batch that does not divide by the number
+of replicas crashes, and the shares of a ragged batch would count unequally. `loss_scale` makes the loss of each batch
+the mean over its real examples (see `trainer.classifier.Classifier.compute_loss`), so one replica and several compute
+the same gradients from the same global batches.
+"""
+
+import math
+import os
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from trainer.errors import ThawError
+from trainer.features import LABEL_ID, PIXELS
+from trainer.images import unpack
+
+_FEATURE_SPEC = {
+    PIXELS: tf.io.FixedLenFeature([], tf.string),
+    LABEL_ID: tf.io.FixedLenFeature([], tf.int64),
+}
+# Memory that shuffling may take; below it the whole split is shuffled.
+_MAX_SHUFFLE_BYTES = 512 * 1024**2
+
+
+@dataclass(frozen=True)
+class Split:
+    """The transformed examples of one split.
+
+    Attributes:
+        files: TFRecord files, in order.
+        num_examples: how many they hold.
+        image_size_px: height and width of the images.
+    """
+
+    files: tuple[str, ...]
+    num_examples: int
+    image_size_px: int
+
+    def num_batches(self, global_batch_size: int) -> int:
+        """Batches per epoch, the last, filled-up one included."""
+        return math.ceil(self.num_examples / global_batch_size)
+
+
+def open_split(folder: str, image_size_px: int) -> Split:
+    """Finds the files of a split and counts their examples.
+
+    Args:
+        folder: holds TFRecord files of transformed examples.
+        image_size_px: height and width that the preprocessing graph resized to.
+
+    Raises:
+        ThawError: there are none.
+    """
+    files = tuple(sorted(tf.io.gfile.glob(os.path.join(folder, "*"))))
+    num_examples = int(tf.data.TFRecordDataset(files).reduce(0, lambda count, _: count + 1)) if files else 0
+    if not num_examples:
+        raise ThawError(f"no examples in {folder!r}")
+    return Split(files, num_examples, image_size_px)
+
+
+def training_batches(split: Split, global_batch_size: int, seed: int) -> tf.data.Dataset:
+    """One epoch, shuffled anew at every iteration in an order that follows from the seed.
+
+    Args:
+        split: the training examples.
+        global_batch_size: examples per step, over all replicas.
+        seed: of the shuffling.
+
+    Returns:
+        Dataset of ({"pixels": uint8 [batch, size, size, 3], "loss_scale": float32 [batch]}, int64 [batch], float32
+        [batch]).
+    """
+    bytes_per_record = split.image_size_px**2 * 3 + 128
+    buffer_size = max(global_batch_size, min(split.num_examples, _MAX_SHUFFLE_BYTES // bytes_per_record))
+    records = tf.data.TFRecordDataset(split.files).shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
+    return _batches(records, split, global_batch_size)
+
+
+def evaluation_batches(split: Split, global_batch_size: int) -> tf.data.Dataset:
+    """All examples in the order of the files; elements as in `training_batches`."""
+    return _batches(tf.data.TFRecordDataset(split.files), split, global_batch_size)
+
+
+def _batches(records: tf.data.Dataset, split: Split, global_batch_size: int) -> tf.data.Dataset:
+    num_batches = split.num_batches(global_batch_size)
+    num_padding = num_batches * global_batch_size - split.num_examples
+    size = split.image_size_px
+
+    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        example = tf.io.parse_single_example(serialized, _FEATURE_SPEC)
+        return unpack(example[PIXELS], size), example[LABEL_ID], tf.constant(1.0)
+
+    examples = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if num_padding:
+        nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0))
+        examples = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(num_padding))
+    batches = examples.batch(global_batch_size, drop_remainder=True).map(_with_loss_scale)
+    return _without_file_sharding(batches).prefetch(tf.data.AUTOTUNE)
+
+
+def _with_loss_scale(
+    pixels: tf.Tensor, label_id: tf.Tensor, weight: tf.Tensor
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    batch_size = tf.cast(tf.shape(weight)[0], tf.float32)
+    loss_scale = tf.fill(tf.shape(weight), batch_size / tf.reduce_sum(weight))
+    return {"pixels": pixels, "loss_scale": loss_scale}, label_id, weight
+
+
+def _without_file_sharding(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    options.deterministic = True
+    return dataset.with_options(options)

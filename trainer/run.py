@@ -1,0 +1,66 @@
+"""One training job from folders to folders: what FineTuner runs, and what a notebook may call without TFX."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer import devices
+from trainer.datasets import open_split
+from trainer.export import export
+from trainer.record import TENSORBOARD_FOLDER, write_record
+from trainer.settings import ModelSettings
+from trainer.training import TrainingData, fine_tune
+from trainer.transform_graph import read_labels
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """Where a training job reads and writes; all are paths of folders.
+
+    Attributes:
+        train_examples: transformed examples of the training split.
+        eval_examples: transformed examples that epochs are chosen by.
+        transform_graph: the preprocessing graph and the label vocabulary.
+        model: gets the SavedModel of the last phase.
+        baseline_model: gets the SavedModel of the last wholly frozen phase.
+        training_record: gets the record and TensorBoard's event files.
+    """
+
+    train_examples: str
+    eval_examples: str
+    transform_graph: str
+    model: str
+    baseline_model: str
+    training_record: str
+
+
+def run(job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None) -> None:
+    """Trains, and exports the model, its baseline and the record.
+
+    Args:
+        job: where to read and write.
+        settings: what to train.
+        num_cpu_replicas: logical CPU devices to train on; None for all GPUs, or the CPU where there is none.
+
+    Raises:
+        ThawError: see `trainer.training.fine_tune`.
+    """
+    devices.prepare(num_cpu_replicas)
+    strategy = devices.make_strategy(num_cpu_replicas)
+    labels = read_labels(job.transform_graph)
+    data = TrainingData(
+        train=open_split(job.train_examples, settings.image_size_px),
+        eval=open_split(job.eval_examples, settings.image_size_px),
+        num_classes=len(labels),
+    )
+    record = Path(job.training_record)
+    model, phases = fine_tune(
+        settings,
+        data,
+        strategy,
+        on_baseline=lambda baseline: export(
+            baseline, job.transform_graph, settings.image_size_px, job.baseline_model
+        ),
+        log_dir=record / TENSORBOARD_FOLDER,
+    )
+    export(model, job.transform_graph, settings.image_size_px, job.model)
+    write_record(record, settings, phases, labels, devices.describe(strategy))
