@@ -3,7 +3,7 @@
 from tfx.types import artifact
 
 
-class Quarantine(artifact.Artifact):  # type: ignore[misc]
+class Quarantine(artifact.Artifact):
     """The account of an ingestion: `summary.json`, and `refused.jsonl` with a line per refused file."""
 
     TYPE_NAME = "ImageQuarantine"

@@ -1,4 +1,4 @@
-"""A driver that adds execution properties before the cache is looked up: what TFX cannot see becomes part of its key."""
+"""A driver that adds execution properties before the cache is looked up: what TFX cannot see joins its key."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import driver_output_pb2
 
 
-class PropertyDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):  # type: ignore[misc]
+class PropertyDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
     """Base of our drivers; TFX asks for both base classes, one when the component is made, the other when it is run."""
 
     def __init__(self, metadata_handle: metadata.Metadata) -> None:

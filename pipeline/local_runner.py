@@ -15,12 +15,11 @@ from tfx.proto.orchestration import pipeline_pb2
 from components.evaluator import verdict
 from pipeline.config import Configuration
 from pipeline.graph import build_components
-from pipeline.local import RunOutcome, StepEvent, step_names
 from pipeline.lineage import StepOutputs, read_outputs
+from pipeline.local import RunOutcome, StepEvent, StepState, step_names
 from trainer import devices
 from trainer.errors import ThawError
 
-Connection = metadata_store_pb2.ConnectionConfig
 OnStep = Callable[[StepEvent], None]
 
 
@@ -51,26 +50,24 @@ def build_pipeline(configuration: Configuration) -> pipeline.Pipeline:
     )
 
 
-def _metadata_connection(configuration: Configuration) -> Connection:
+def _metadata_connection(configuration: Configuration) -> metadata_store_pb2.ConnectionConfig:
     return metadata.sqlite_metadata_connection_config(str(configuration.infrastructure.root / "metadata.sqlite"))
 
 
-class ObservedRunner(LocalDagRunner):  # type: ignore[misc]
+class ObservedRunner(LocalDagRunner):
     """LocalDagRunner, one component at a time, so that somebody can be told between them.
 
     LocalDagRunner itself reports nothing. It passes over nodes that are marked to be skipped; so it is called once per
     component with the others marked.
     """
 
-    def __init__(self, connection: Connection, run_id: str, on_step: OnStep) -> None:
+    def __init__(self, connection: metadata_store_pb2.ConnectionConfig, run_id: str, on_step: OnStep) -> None:
         super().__init__()
         self._connection = connection
         self._run_id = run_id
         self._on_step = on_step
 
-    def run_with_ir(
-        self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None
-    ) -> None:
+    def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: pipeline_pb2.RunOptions | None = None) -> None:
         """Runs the compiled pipeline."""
         runtime_parameter_utils.substitute_runtime_parameter(
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run_id}
@@ -85,7 +82,7 @@ class ObservedRunner(LocalDagRunner):  # type: ignore[misc]
                 self._on_step(StepEvent(name, "failed", time.monotonic() - started_at_s))
                 raise _in_words(error) from error
             outputs = read_outputs(self._connection, self._run_id)[name]
-            state = "reused" if outputs.is_reused else "done"
+            state: StepState = "reused" if outputs.is_reused else "done"
             self._on_step(StepEvent(name, state, time.monotonic() - started_at_s))
 
 

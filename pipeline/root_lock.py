@@ -42,9 +42,7 @@ def is_held_by(process_mark: str, root: Path) -> bool:
 
 def not_writable(path: Path, error: OSError) -> ThawError:
     """The error for a folder of thaw's that cannot be written."""
-    return ThawError(
-        f"cannot write in {path}: {error.strerror}; free space or rights, or another infrastructure.root"
-    )
+    return ThawError(f"cannot write in {path}: {error.strerror}; free space or rights, or another infrastructure.root")
 
 
 def _is_locked(path: Path) -> bool:

@@ -99,9 +99,7 @@ def runs_dir(root: Path) -> Path:
     return root / "runs"
 
 
-def create(
-    root: Path, configuration: Configuration, config_path: Path, overrides: Sequence[str] = ()
-) -> Path:
+def create(root: Path, configuration: Configuration, config_path: Path, overrides: Sequence[str] = ()) -> Path:
     """Starts the record of a new run, of this process.
 
     Returns:
@@ -138,9 +136,7 @@ def write(run_dir: Path, record: RunRecord) -> None:
     """
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=run_dir, prefix=".run-", encoding="utf-8", delete=False
-        ) as file:
+        with tempfile.NamedTemporaryFile("w", dir=run_dir, prefix=".run-", encoding="utf-8", delete=False) as file:
             temporary = Path(file.name)
             file.write(record.model_dump_json(indent=2) + "\n")
             file.flush()
@@ -167,11 +163,7 @@ def read(root: Path, run_id: str) -> RunRecord:
     except FileNotFoundError:
         raise ThawError(f"there is no run {run_id!r} in {runs_dir(root)}") from None
     except (OSError, ValidationError) as error:
-        reason = (
-            error.strerror
-            if isinstance(error, OSError)
-            else f"{error.error_count()} problems in its contents"
-        )
+        reason = error.strerror if isinstance(error, OSError) else f"{error.error_count()} problems in its contents"
         raise ThawError(f"the record {path} cannot be read: {reason}") from None
     if record.status == "running" and not _is_alive(record, root):
         return record.model_copy(update={"status": "interrupted"})
@@ -182,9 +174,7 @@ def run_ids(root: Path) -> tuple[str, ...]:
     """The runs of a pipeline root, newest first."""
     if not runs_dir(root).is_dir():
         return ()
-    names = [
-        entry.name for entry in runs_dir(root).iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    ]
+    names = [entry.name for entry in runs_dir(root).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     return tuple(sorted(names, key=_age_order, reverse=True))
 
 

@@ -125,10 +125,10 @@ def _with_imagenet_weights(settings: ModelSettings) -> keras.Model:
         if "URL fetch failure" not in str(error):
             raise
         raise WeightsError(
-            f"model.weights: the imagenet weights of {settings.backbone} are not in {keras.config.keras_home()}/models and "
-            f"cannot be downloaded ({_reason(error)}). Where there is a network, run "
-            f"`python -c \"import keras; keras.applications.{settings.backbone}(include_top=False)\"` and copy the file to "
-            "that folder here, or set model.weights to its path and model.weights_sha256 to its digest"
+            f"model.weights: the imagenet weights of {settings.backbone} are not in {keras.config.keras_home()}/models "
+            f"and cannot be downloaded ({_reason(error)}). Where there is a network, run "
+            f'`python -c "import keras; keras.applications.{settings.backbone}(include_top=False)"` and copy the file '
+            "to that folder here, or set model.weights to its path and model.weights_sha256 to its digest"
         ) from error
 
 
@@ -143,8 +143,8 @@ def _load_weights(backbone: keras.Model, path: Path, expected_sha256: str | None
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected_sha256:
         raise WeightsError(
-            f"model.weights: {str(path)!r} has sha256 {found}, not the {expected_sha256} of model.weights_sha256; if the "
-            "file is the right one, change the digest"
+            f"model.weights: {str(path)!r} has sha256 {found}, not the {expected_sha256} of model.weights_sha256; if "
+            "the file is the right one, change the digest"
         )
     try:
         backbone.load_weights(str(path))

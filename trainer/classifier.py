@@ -8,7 +8,7 @@ from trainer.backbones import Scaling, build_backbone, scale, scaling_of
 from trainer.settings import ModelSettings
 
 
-class Classifier(keras.Model):  # type: ignore[misc]
+class Classifier(keras.Model):
     """From uint8 pixels [batch, size, size, 3] to class probabilities, float32 [batch, classes].
 
     The backbone is always called with `training=False`: its Dropout and stochastic depth are off and its
@@ -38,7 +38,12 @@ class Classifier(keras.Model):  # type: ignore[misc]
         return self.head(self.dropout(self.pooling(feature_map), training=training))
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> Any:
         """Makes the loss of a batch the mean over its real examples, however they lie on replicas.
 

@@ -1,10 +1,10 @@
-"""Input pipelines over transformed examples: every example once per epoch, in batches that any number of replicas share.
+"""Input pipelines over transformed examples: every example once per epoch, in batches that any replicas can share.
 
 A batch is (inputs, label ids, weights). All batches have the full global size: the last one of an epoch is filled up
-with examples of weight 0. That removes two hazards of MirroredStrategy: a first batch that does not divide by the number
-of replicas crashes, and the shares of a ragged batch would count unequally. `loss_scale` makes the loss of each batch
-the mean over its real examples (see `trainer.classifier.Classifier.compute_loss`), so one replica and several compute
-the same gradients from the same global batches.
+with examples of weight 0. That removes two hazards of MirroredStrategy: a first batch that does not divide by the
+number of replicas crashes, and the shares of a ragged batch would count unequally. `loss_scale` makes the loss of each
+batch the mean over its real examples (see `trainer.classifier.Classifier.compute_loss`), so one replica and several
+compute the same gradients from the same global batches.
 """
 
 import math

@@ -44,7 +44,9 @@ def make_strategy(num_cpu_replicas: int | None) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy()
     devices = [device.name for device in tf.config.list_logical_devices("CPU")]
     if len(devices) < num_cpu_replicas:
-        raise ConfigurationError(f"{num_cpu_replicas} CPU replicas were asked for, but there are {len(devices)} CPU devices")
+        raise ConfigurationError(
+            f"{num_cpu_replicas} CPU replicas were asked for, but there are {len(devices)} CPU devices"
+        )
     return tf.distribute.MirroredStrategy(
         devices[:num_cpu_replicas], cross_device_ops=tf.distribute.ReductionToOneDevice()
     )

@@ -17,7 +17,7 @@ EXAMPLES_SIGNATURE = "serving_examples"
 LABEL_FUNCTION = "label_features"
 
 
-class ServedClassifier(tf.Module):  # type: ignore[misc]
+class ServedClassifier(tf.Module):
     """The classifier behind the preprocessing graph of its training.
 
     Both the model and the graph are attributes: an object that is not attached is not exported, and its tables would be
@@ -61,7 +61,9 @@ class ServedClassifier(tf.Module):  # type: ignore[misc]
         """The id of the label of serialized tf.Examples: int64 [batch], -1 where the label is not in the vocabulary."""
         parsed = tf.io.parse_example(examples, {LABEL: tf.io.FixedLenFeature([], tf.string)})
         is_class = tf.equal(parsed[LABEL][:, None], self._label_bytes()[None, :])
-        return {LABEL_ID: tf.where(tf.reduce_any(is_class, axis=-1), tf.argmax(tf.cast(is_class, tf.int8), axis=-1), -1)}
+        return {
+            LABEL_ID: tf.where(tf.reduce_any(is_class, axis=-1), tf.argmax(tf.cast(is_class, tf.int8), axis=-1), -1)
+        }
 
     def _label_bytes(self) -> tf.Tensor:
         return tf.constant([label.encode(errors="surrogateescape") for label in self._labels])
@@ -69,7 +71,11 @@ class ServedClassifier(tf.Module):  # type: ignore[misc]
     def _scores(self, encoded_images: tf.Tensor) -> tf.Tensor:
         packed = pixels_of(self.transform, encoded_images)
         size = self._image_size_px
-        pixels = tf.map_fn(lambda one: unpack(one, size), packed, fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8))
+        pixels = tf.map_fn(
+            lambda one: unpack(one, size),
+            packed,
+            fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
+        )
         return self.model(pixels, training=False)
 
 

@@ -55,20 +55,26 @@ def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
     """
     after = digest_variables(model)
     frozen = {variable.path for variable in model.non_trainable_variables if variable.path in _paths(after)}
-    drifted = sorted({path for (path, replica), value in after.items() if path in frozen and before[path, replica] != value})
+    drifted = sorted(
+        {path for (path, replica), value in after.items() if path in frozen and before[path, replica] != value}
+    )
     if drifted:
         raise FreezeContractError(
-            f"phase {phase!r} changed {len(drifted)} variables that had to stay frozen: {_some(drifted)}; the result is "
-            "not what was asked for and is not kept"
+            f"phase {phase!r} changed {len(drifted)} variables that had to stay frozen: {_some(drifted)}; the result "
+            "is not what was asked for and is not kept"
         )
     apart = sorted({path for (path, _), value in after.items() if after[path, 0] != value})
     if apart:
-        raise FreezeContractError(f"after phase {phase!r} the replicas differ in {len(apart)} variables: {_some(apart)}")
+        raise FreezeContractError(
+            f"after phase {phase!r} the replicas differ in {len(apart)} variables: {_some(apart)}"
+        )
     return ContractReport(
         phase=phase,
         num_frozen_variables=len(frozen),
         num_replicas=1 + max(replica for _, replica in after),
-        changed=tuple(sorted(path for (path, replica), value in after.items() if not replica and before[path, 0] != value)),
+        changed=tuple(
+            sorted(path for (path, replica), value in after.items() if not replica and before[path, 0] != value)
+        ),
         frozen_sha256=_digest_of({key: value for key, value in after.items() if key[0] in frozen}),
     )
 

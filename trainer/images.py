@@ -30,7 +30,7 @@ def decode(encoded: tf.Tensor) -> tf.Tensor:
 def resize(pixels: tf.Tensor, image_size_px: int) -> tf.Tensor:
     """Resizes one image to a square, bilinear and antialiased.
 
-    Antialiasing matters: without it `tf.image.resize` differs from Pillow by up to a tenth of the range when it shrinks.
+    Antialiasing matters: without it `tf.image.resize` differs from Pillow's by up to a tenth of the range.
 
     Args:
         pixels: uint8 [height, width, 3].

@@ -57,9 +57,7 @@ def run(job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None)
         settings,
         data,
         strategy,
-        on_baseline=lambda baseline: export(
-            baseline, job.transform_graph, settings.image_size_px, job.baseline_model
-        ),
+        on_baseline=lambda baseline: export(baseline, job.transform_graph, settings.image_size_px, job.baseline_model),
         log_dir=record / TENSORBOARD_FOLDER,
     )
     export(model, job.transform_graph, settings.image_size_px, job.model)

@@ -58,12 +58,16 @@ def find_version(model_dir: Path) -> Path:
     from trainer.export import is_complete
 
     versions = sorted(
-        (path for path in model_dir.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name), reverse=True
+        (path for path in model_dir.glob("*") if path.name.isdecimal()),
+        key=lambda path: int(path.name),
+        reverse=True,
     )
     for candidate in [model_dir, *versions]:
         if is_complete(str(candidate)):
             return candidate
-    raise ThawError(f"no complete SavedModel in {str(model_dir)!r}: a folder with saved_model.pb and variables is needed")
+    raise ThawError(
+        f"no complete SavedModel in {str(model_dir)!r}: a folder with saved_model.pb and variables is needed"
+    )
 
 
 def _labels(folder: Path) -> list[str]:

@@ -127,8 +127,8 @@ def _check_baseline(phases: tuple[PhaseSettings, ...]) -> None:
         )
     if phases[-1].is_frozen:
         raise ValueError(
-            f"the last phase, {phases[-1].name!r}, leaves the backbone frozen, so there would be nothing to compare with "
-            "the frozen-only baseline; add a phase with `unfreeze: all` or a boundary"
+            f"the last phase, {phases[-1].name!r}, leaves the backbone frozen, so there would be nothing to compare "
+            "with the frozen-only baseline; add a phase with `unfreeze: all` or a boundary"
         )
 
 
@@ -140,7 +140,7 @@ def _check_learning_rates(phases: tuple[PhaseSettings, ...]) -> None:
         for earlier in frozen:
             if phase.learning_rate >= earlier.learning_rate:
                 raise ValueError(
-                    f"phase {phase.name!r} unfreezes the backbone at learning_rate {phase.learning_rate:g}, which is not "
-                    f"below the {earlier.learning_rate:g} of phase {earlier.name!r}; lower it, or state "
+                    f"phase {phase.name!r} unfreezes the backbone at learning_rate {phase.learning_rate:g}, which is "
+                    f"not below the {earlier.learning_rate:g} of phase {earlier.name!r}; lower it, or state "
                     "`allow_higher_learning_rate: true` if it is on purpose"
                 )

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
 
 NUM_CHANNELS_OF_BLOCKS = (16, 32, 64, 64)
 NUM_DOWNSAMPLING_BLOCKS = 3
+# Keras's 0.99 needs some 400 steps to forget its start; a small data set has fewer.
+BATCH_NORM_MOMENTUM = 0.9
 MIN_IMAGE_SIZE_PX = 2**NUM_DOWNSAMPLING_BLOCKS
 
 
@@ -41,14 +43,12 @@ def small_cnn(image_size_px: int, name: str = "small_cnn") -> "keras.Model":
     return keras.Model(inputs, features, name=name)
 
 
-def _block(
-    features: "keras.KerasTensor", num_channels: int, prefix: str, *, pooled: bool
-) -> "keras.KerasTensor":
+def _block(features: "keras.KerasTensor", num_channels: int, prefix: str, *, pooled: bool) -> "keras.KerasTensor":
     from keras import layers
 
     # No bias: the batch normalization that follows would take it away again.
     conv = layers.Conv2D(num_channels, 3, padding="same", use_bias=False, name=f"{prefix}_conv")
     features = conv(features)
-    features = layers.BatchNormalization(name=f"{prefix}_batch_norm")(features)
+    features = layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{prefix}_batch_norm")(features)
     features = layers.ReLU(name=f"{prefix}_relu")(features)
     return layers.MaxPooling2D(name=f"{prefix}_pool")(features) if pooled else features

@@ -101,7 +101,7 @@ def fine_tune(
         freezing.boundary_index(model.backbone, phase.unfreeze)
     last_frozen = max(index for index, phase in enumerate(settings.phases) if phase.is_frozen)
     records = []
-    for index, phase in enumerate(settings.phases):
+    for index in range(len(settings.phases)):
         records.append(_train_phase(model, index, settings, data, strategy, log_dir))
         if index == last_frozen:
             on_baseline(model)
@@ -139,7 +139,7 @@ def _train_phase(
 
 
 def _compile(model: Classifier, phase: PhaseSettings) -> None:
-    """Compiles anew: a change of `trainable` after the train function exists would have no effect, without a warning."""
+    """Compiles anew: once the train function exists, a change of `trainable` has no effect, and no warning either."""
     model.compile(
         optimizer=keras.optimizers.Adam(phase.learning_rate),
         loss=keras.losses.SparseCategoricalCrossentropy(),
@@ -160,7 +160,7 @@ def _best_weights(phase: PhaseSettings) -> keras.callbacks.Callback:
     )
 
 
-class _History(keras.callbacks.Callback):  # type: ignore[misc]
+class _History(keras.callbacks.Callback):
     """Collects the epochs of a phase and reports them."""
 
     def __init__(self, settings: ModelSettings, index: int) -> None:
@@ -188,7 +188,8 @@ class _History(keras.callbacks.Callback):  # type: ignore[misc]
     def _note(self, record: EpochRecord) -> str:
         return (
             f"{record.phase} {record.epoch}/{self._phase.epochs} · loss {record.train_loss:.4f} · accuracy "
-            f"{record.train_accuracy:.4f} · eval log loss {record.eval_log_loss:.4f} · eval accuracy {record.eval_accuracy:.4f}"
+            f"{record.train_accuracy:.4f} · eval log loss {record.eval_log_loss:.4f} "
+            f"· eval accuracy {record.eval_accuracy:.4f}"
         )
 
     def best_epoch(self) -> int:
@@ -200,7 +201,7 @@ class _History(keras.callbacks.Callback):  # type: ignore[misc]
         finite = [record for record in self.epochs if record.eval_log_loss == record.eval_log_loss]
         if not finite:
             raise ThawError(
-                f"phase {self._phase.name!r} diverged: its log loss is not a number in any epoch; lower its learning_rate "
-                f"({self._phase.learning_rate:g})"
+                f"phase {self._phase.name!r} diverged: its log loss is not a number in any epoch; lower its "
+                f"learning_rate ({self._phase.learning_rate:g})"
             )
         return min(finite, key=lambda record: record.eval_log_loss).epoch

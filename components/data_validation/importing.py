@@ -11,7 +11,7 @@ from tfx.types import component_spec, standard_artifacts
 from trainer.errors import ConfigurationError
 
 
-class ImportSchemaSpec(component_spec.ComponentSpec):  # type: ignore[misc]
+class ImportSchemaSpec(component_spec.ComponentSpec):
     """Interface of ImportSchema: TFX's ImportSchemaGen, plus the digest without which the cache sees only the path."""
 
     PARAMETERS = {
@@ -22,7 +22,7 @@ class ImportSchemaSpec(component_spec.ComponentSpec):  # type: ignore[misc]
     OUTPUTS = {"schema": component_spec.ChannelParameter(type=standard_artifacts.Schema)}
 
 
-class ImportSchema(base_component.BaseComponent):  # type: ignore[misc]
+class ImportSchema(base_component.BaseComponent):
     """Copies a `schema.pbtxt` into the pipeline."""
 
     SPEC_CLASS = ImportSchemaSpec
@@ -42,6 +42,8 @@ class ImportSchema(base_component.BaseComponent):  # type: ignore[misc]
         except OSError as error:
             raise ConfigurationError(f"data.schema: cannot read {schema_file!r}: {error.strerror}") from error
         spec = ImportSchemaSpec(
-            schema_file=schema_file, schema_sha256=digest, schema=types.Channel(type=standard_artifacts.Schema)
+            schema_file=schema_file,
+            schema_sha256=digest,
+            schema=types.Channel(type=standard_artifacts.Schema),
         )
         super().__init__(spec=spec)

@@ -15,7 +15,7 @@ FEATURES_WITH_STATISTICS = ("label", "format", "width_px", "height_px", "num_byt
 FEATURES_WITHOUT_STATISTICS = ("image", "path", "content_sha256")
 
 
-class Executor(executor.Executor):  # type: ignore[misc]
+class Executor(executor.Executor):
     """Infers the schema from the statistics and adds the features without statistics."""
 
     def Do(
@@ -45,7 +45,7 @@ def with_all_features(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     return result
 
 
-class SchemaGen(component.SchemaGen):  # type: ignore[misc]
+class SchemaGen(component.SchemaGen):
     """TFX's SchemaGen with our executor."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

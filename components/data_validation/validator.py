@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from trainer.errors import ThawError
 
 
-class Executor(executor.Executor):  # type: ignore[misc]
+class Executor(executor.Executor):
     """Compares the statistics of every split with the schema and fails on the first run that has an anomaly."""
 
     def Do(
@@ -50,7 +50,7 @@ def _load(artifact: types.Artifact, split: str) -> anomalies_pb2.Anomalies:
         return anomalies_pb2.Anomalies.FromString(file.read())
 
 
-class ExampleValidator(component.ExampleValidator):  # type: ignore[misc]
+class ExampleValidator(component.ExampleValidator):
     """TFX's ExampleValidator with our executor."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

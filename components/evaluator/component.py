@@ -9,7 +9,7 @@ from components.evaluator import executor
 from components.evaluator.settings import GateSettings
 
 
-class EvaluatorSpec(component_spec.ComponentSpec):  # type: ignore[misc]
+class EvaluatorSpec(component_spec.ComponentSpec):
     """Interface of our Evaluator: thresholds in place of a configuration that would need to know the classes."""
 
     PARAMETERS = {
@@ -28,7 +28,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):  # type: ignore[misc]
     }
 
 
-class Evaluator(base_beam_component.BaseBeamComponent):  # type: ignore[misc]
+class Evaluator(base_beam_component.BaseBeamComponent):
     """Evaluates both models with TFMA on the test split, and always blesses the candidate or does not."""
 
     SPEC_CLASS = EvaluatorSpec

@@ -16,7 +16,7 @@ from trainer.export import is_complete
 from trainer.features import LABEL_VOCABULARY
 
 
-class Executor(executor.Executor):  # type: ignore[misc]
+class Executor(executor.Executor):
     """Writes `evaluation`, with `verdict.json` in it, and `blessing`."""
 
     def Do(

@@ -72,7 +72,7 @@ def decide(
     )
     floor = _floor(rules, candidate["accuracy"])
     gain = _gain(rules, candidate["accuracy"], baseline["accuracy"])
-    reasons = (floor[1], gain[1])
+    reasons: tuple[str, ...] = (floor[1], gain[1])
     if blessed and not (floor[0] and gain[0]):
         # The two must agree; if they ever do not, the stricter one holds and says so.
         reasons += ("TFMA blessed the model although a rule is not met; the rule counts",)
@@ -109,7 +109,8 @@ def _gain(rules: GateSettings, candidate: float | None, baseline: float | None) 
     passed = gain >= rules.min_gain
     relation = "reaches" if passed else "is below"
     return passed, (
-        f"its gain of {gain:+.4f} over the frozen baseline ({baseline:.4f}) {relation} the least gain {rules.min_gain:+.4f}"
+        f"its gain of {gain:+.4f} over the frozen baseline ({baseline:.4f}) {relation} "
+        f"the least gain {rules.min_gain:+.4f}"
     )
 
 

@@ -9,7 +9,7 @@ from components.fine_tuner import executor
 from trainer.settings import ModelSettings
 
 
-class FineTunerSpec(component_spec.ComponentSpec):  # type: ignore[misc]
+class FineTunerSpec(component_spec.ComponentSpec):
     """Interface of FineTuner.
 
     No output's name begins with another's: some launchers fetch artifacts by the prefix of their name.
@@ -31,7 +31,7 @@ class FineTunerSpec(component_spec.ComponentSpec):  # type: ignore[misc]
     }
 
 
-class FineTuner(base_component.BaseComponent):  # type: ignore[misc]
+class FineTuner(base_component.BaseComponent):
     """Fine-tunes in phases; the model at the end of the last wholly frozen phase is the baseline."""
 
     SPEC_CLASS = FineTunerSpec

@@ -11,7 +11,7 @@ from trainer.run import TrainingJob, run
 from trainer.settings import ModelSettings
 
 
-class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
+class Executor(base_executor.BaseExecutor):
     """Trains and exports; the models lie where TFX and TFMA look for a SavedModel in a Model artifact."""
 
     def Do(

@@ -61,7 +61,8 @@ def check(content: bytes, max_pixels: int) -> ImageFacts:
     num_pixels = facts.width_px * facts.height_px
     if num_pixels > max_pixels:
         raise Refusal(
-            Reason.TOO_MANY_PIXELS, f"{facts.width_px}x{facts.height_px} pixels are more than the {max_pixels} allowed"
+            Reason.TOO_MANY_PIXELS,
+            f"{facts.width_px}x{facts.height_px} pixels are more than the {max_pixels} allowed",
         )
     _decode(content, facts.format)
     return facts
@@ -100,4 +101,6 @@ def _decode(content: bytes, image_format: str) -> None:
 
 
 def _first_line(message: str) -> str:
-    return message.strip().splitlines()[0].split(" [Op:")[0].removesuffix(".")[:200] if message.strip() else "no message"
+    return (
+        message.strip().splitlines()[0].split(" [Op:")[0].removesuffix(".")[:200] if message.strip() else "no message"
+    )

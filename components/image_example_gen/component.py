@@ -10,7 +10,7 @@ from components.digest import code_digest
 from components.image_example_gen import driver, executor
 
 
-class ImageExampleGenSpec(component_spec.ComponentSpec):  # type: ignore[misc]
+class ImageExampleGenSpec(component_spec.ComponentSpec):
     """Interface of ImageExampleGen, in the terms of TFX's own example generators."""
 
     PARAMETERS = {
@@ -28,7 +28,7 @@ class ImageExampleGenSpec(component_spec.ComponentSpec):  # type: ignore[misc]
     }
 
 
-class ImageExampleGen(base_beam_component.BaseBeamComponent):  # type: ignore[misc]
+class ImageExampleGen(base_beam_component.BaseBeamComponent):
     """Reads class folders of JPEG and PNG files.
 
     Its driver fingerprints the files, so that the cache notices changed, added and removed ones.

@@ -17,7 +17,7 @@ from components.image_example_gen.source import list_images
 from components.image_example_gen.splitting import SplitShare
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
+class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes `examples` and `quarantine`, or fails with a message if they are not fit for training."""
 
     def Do(

@@ -35,7 +35,8 @@ def _enforce_refused(account: Account, max_refused_fraction: float) -> None:
     if len(account.refused) > _NUM_SHOWN:
         shown.append(f"  … and {len(account.refused) - _NUM_SHOWN} more")
     raise ThawError(
-        f"{len(account.refused)} of {account.num_files} files were refused ({account.refused_fraction:.2%}: {reasons}), "
+        f"{len(account.refused)} of {account.num_files} files were refused "
+        f"({account.refused_fraction:.2%}: {reasons}), "
         f"more than data.max_refused_fraction allows ({max_refused_fraction:.2%}); mend or remove them, or raise the "
         "limit:\n" + "\n".join(shown)
     )
@@ -45,7 +46,9 @@ def _enforce_every_class_in_every_split(account: Account, splits: Sequence[str],
     missing = [f"{label!r} in {split}" for split in splits for label in labels if not account.accepted[split, label]]
     if not missing:
         return
-    shown = ", ".join(missing[:_NUM_SHOWN]) + (f" and {len(missing) - _NUM_SHOWN} more" if len(missing) > _NUM_SHOWN else "")
+    shown = ", ".join(missing[:_NUM_SHOWN]) + (
+        f" and {len(missing) - _NUM_SHOWN} more" if len(missing) > _NUM_SHOWN else ""
+    )
     raise ThawError(
         f"no examples of class {shown}; every class needs images in every split: add images of it, take the class out, "
         "or change data.splits"

@@ -42,7 +42,7 @@ def chunks_of(files: Sequence[ImageFile]) -> list[Chunk]:
 
 
 @dataclass
-class WriteExamples(beam.PTransform):  # type: ignore[misc]
+class WriteExamples(beam.PTransform):
     """PCollection[Chunk] to PCollection[Account]; the examples are written on the way.
 
     Attributes:
@@ -63,7 +63,7 @@ class WriteExamples(beam.PTransform):  # type: ignore[misc]
         return chunks | "Spread" >> beam.Reshuffle() | "Write" >> beam.ParDo(_WriteChunk(self))
 
 
-class _WriteChunk(beam.DoFn):  # type: ignore[misc]
+class _WriteChunk(beam.DoFn):
     # One tally for the bundles that run in this process; Beam makes several copies of a DoFn.
     _tallies: dict[str, Tally] = {}
 

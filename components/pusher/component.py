@@ -8,7 +8,7 @@ from components.digest import code_digest
 from components.pusher import driver, executor
 
 
-class PusherSpec(component_spec.ComponentSpec):  # type: ignore[misc]
+class PusherSpec(component_spec.ComponentSpec):
     """Interface of Pusher."""
 
     PARAMETERS = {
@@ -22,7 +22,7 @@ class PusherSpec(component_spec.ComponentSpec):  # type: ignore[misc]
     OUTPUTS = {"pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel)}
 
 
-class Pusher(base_component.BaseComponent):  # type: ignore[misc]
+class Pusher(base_component.BaseComponent):
     """Pushes only what is blessed and complete.
 
     It runs every time, whatever the cache holds, and publishes nothing where the newest version is this model already.

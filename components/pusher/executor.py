@@ -11,8 +11,8 @@ from tfx.utils import path_utils
 from components.pusher.publish import publish
 
 
-class Executor(base_executor.BaseExecutor):  # type: ignore[misc]
-    """Sets the properties `pushed`, `pushed_destination` and `pushed_version` of `pushed_model`, as TFX's Pusher does."""
+class Executor(base_executor.BaseExecutor):
+    """Sets `pushed`, `pushed_destination` and `pushed_version` of `pushed_model`, as TFX's Pusher does."""
 
     def Do(
         self,

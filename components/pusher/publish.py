@@ -35,7 +35,9 @@ def publish(saved_model: str, destination: str) -> Publication:
         ThawError: the source is not complete, or the destination cannot be written.
     """
     if not is_complete(saved_model):
-        raise ThawError(f"{saved_model!r} is not a complete SavedModel (saved_model.pb and variables); nothing was pushed")
+        raise ThawError(
+            f"{saved_model!r} is not a complete SavedModel (saved_model.pb and variables); nothing was pushed"
+        )
     versions = Path(destination)
     partial = versions / f".partial-{os.getpid()}"
     try:

@@ -10,7 +10,7 @@ from components.digest import code_digest
 from components.transform import executor
 
 
-class Transform(component.Transform):  # type: ignore[misc]
+class Transform(component.Transform):
     """Applies `trainer.preprocessing.preprocessing_fn`; see `executor` for what differs from TFX's own."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
@@ -21,13 +21,16 @@ class Transform(component.Transform):  # type: ignore[misc]
         Args:
             examples: raw examples.
             schema: of the raw examples.
-            settings: given to the preprocessing function; the code's digest joins them, so that the cache sees a change.
+            settings: given to the preprocessing function; the code's digest joins them for the cache to see.
         """
         super().__init__(
             examples=examples,
             schema=schema,
             preprocessing_fn="trainer.preprocessing.preprocessing_fn",
-            custom_config={**settings, "code_digest": code_digest(executor.__name__, "trainer.preprocessing")},
+            custom_config={
+                **settings,
+                "code_digest": code_digest(executor.__name__, "trainer.preprocessing"),
+            },
             disable_statistics=True,
             disable_analyzer_cache=True,
         )

@@ -1,8 +1,8 @@
 """Runs tf.Transform on images.
 
-It differs from TFX's executor in how examples are materialized: each record file of the input becomes one of the output,
-streamed in small batches through the finished transform graph. So memory is bounded by a few batches, the order of the
-examples is that of the input, and nothing is compressed that does not compress. The analysis is tf.Transform's own.
+It differs from TFX's executor in how examples are materialized: each record file of the input becomes one of the
+output, streamed in small batches through the finished transform graph. So memory is bounded by a few batches, the order
+of the examples is that of the input, and nothing is compressed that does not compress. The analysis is tf.Transform's.
 """
 
 import os
@@ -31,7 +31,7 @@ _ANALYZED_SPLIT = "train"
 _NUM_EXAMPLES_PER_BATCH = 32
 
 
-class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
+class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes `transform_graph` and `transformed_examples`."""
 
     def Do(
@@ -64,7 +64,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
             telemetry_descriptors=["thaw", "Transform"],
         ).Project([LABEL])
         temporary = os.path.join(graph_uri, ".temporary")
-        with self._make_beam_pipeline() as pipeline, tft_beam.Context(temp_dir=temporary, force_tf_compat_v1=False):
+        with (
+            self._make_beam_pipeline() as pipeline,
+            tft_beam.Context(temp_dir=temporary, force_tf_compat_v1=False),
+        ):
             batches = pipeline | "ReadLabels" >> labels.BeamSource(batch_size=_NUM_EXAMPLES_PER_BATCH)
             transform_fn = (batches, labels.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
                 preprocessing_fn, pipeline=pipeline
@@ -82,7 +85,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):  # type: ignore[misc]
             for path in sorted(tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], split), "*")))
         ]
         with self._make_beam_pipeline() as pipeline:
-            pipeline | "Files" >> beam.Create(files) | "Materialize" >> Materialize(graph_uri, _NUM_EXAMPLES_PER_BATCH)
+            (
+                pipeline
+                | "Files" >> beam.Create(files)
+                | "Materialize" >> Materialize(graph_uri, _NUM_EXAMPLES_PER_BATCH)
+            )
 
 
 def _check_schema(uri: str) -> None:

@@ -21,7 +21,7 @@ class RecordFile:
 
 
 @dataclass
-class Materialize(beam.PTransform):  # type: ignore[misc]
+class Materialize(beam.PTransform):
     """PCollection[RecordFile] to PCollection[int], the number of examples written per file.
 
     Attributes:
@@ -36,7 +36,7 @@ class Materialize(beam.PTransform):  # type: ignore[misc]
         return files | "Spread" >> beam.Reshuffle() | "Apply" >> beam.ParDo(_Apply(self))
 
 
-class _Apply(beam.DoFn):  # type: ignore[misc]
+class _Apply(beam.DoFn):
     # One tally for the bundles that run in this process; Beam makes several copies of a DoFn.
     _tallies: dict[str, Tally] = {}
 

@@ -51,7 +51,9 @@ def write_images(folder: Path) -> Summary:
     flawed = flawed_files(photographs)
     for name in {Path(path).parent.name for path in photographs}:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    num_written = sum(_write_if_different(folder, path, data) for path, data in (photographs | flawed).items())
+    num_written = sum(
+        _write_if_different(folder, path, data) for path, data in (photographs | flawed).items()
+    )
     return Summary(len(photographs), len(flawed), num_written)
 
 

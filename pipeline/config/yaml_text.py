@@ -4,27 +4,27 @@ PyYAML reads YAML 1.1, where `1e-5` is text, `no` is false, `010` is eight and `
 """
 
 import re
-from collections.abc import Hashable
 from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, ScalarNode
 
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+
 
 class _CoreLoader(yaml.SafeLoader):
-    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    # Checked while composing: merge keys (`<<`) put more into a mapping later.
+    def compose_mapping_node(self, anchor: str | None) -> MappingNode:
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
-            if not isinstance(key, ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                raise yaml.constructor.ConstructorError(
-                    None, None, "keys must be plain names", key.start_mark
-                )
+            if not isinstance(key, ScalarNode) or key.tag not in _KEY_TAGS:
+                raise yaml.composer.ComposerError(None, None, "keys must be plain names", key.start_mark)
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is given twice", key.start_mark
-                )
+                problem = f"the key {key.value!r} is given twice"
+                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
             seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+        return node
 
 
 def _int(loader: _CoreLoader, node: ScalarNode) -> int:
@@ -44,6 +44,7 @@ def _float(loader: _CoreLoader, node: ScalarNode) -> float:
 def _set_up() -> None:
     _CoreLoader.yaml_implicit_resolvers = {}  # Those of YAML 1.1 belong to the base class.
     for tag, pattern, first in (
+        ("merge", r"<<", ["<"]),
         ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
         ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
         ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
@@ -75,7 +76,8 @@ def parse(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"{place}{error.problem or error.context}") from None
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ValueError(f"{place}{what}") from None
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
     except RecursionError:

@@ -50,9 +50,7 @@ def _imagenet(backbone: str, image_size_px: int) -> Finding:
     if backbone == "small_cnn":
         return problem("weights", "small_cnn has no imagenet weights", "name a weights file, or none")
     folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models")
-    files = (
-        [file for file in folder.glob("*") if is_weights_of(backbone, image_size_px, file.name)]
-    )
+    files = [file for file in folder.glob("*") if is_weights_of(backbone, image_size_px, file.name)]
     if files:
         return ok("weights", f"{backbone} from imagenet, in {files[0]}")
     reason = _why_unreachable(_SOURCE)

@@ -17,7 +17,22 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 TOOLS = (
-    *("awk", "bash", "cat", "cut", "dirname", "echo", "env", "flock", "grep", "head", "ln", "ls", "mkdir", "mv"),
+    *(
+        "awk",
+        "bash",
+        "cat",
+        "cut",
+        "dirname",
+        "echo",
+        "env",
+        "flock",
+        "grep",
+        "head",
+        "ln",
+        "ls",
+        "mkdir",
+        "mv",
+    ),
     *("perl", "readlink", "rm", "sed", "sh", "sha256sum", "sleep", "sort", "tail", "timeout", "tr", "true"),
 )
 # Counts its calls, and makes of .venv as much as the script looks at.
@@ -237,7 +252,9 @@ def test_arguments_and_folder_pass_through_unchanged(machine: Machine) -> None:
 
 def test_a_signal_reaches_the_command_itself(machine: Machine) -> None:
     machine.run("setup")
-    process = machine.start("run", "bash", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done")
+    process = machine.start(
+        "run", "bash", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+    )
     assert process.stdout and process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 7
@@ -257,7 +274,9 @@ def test_another_way_makes_the_venv_anew(machine: Machine) -> None:
     assert not (machine.checkout / ".venv/left-over").exists()
 
 
-def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machine, tmp_path: pathlib.Path) -> None:
+def test_a_container_gets_the_folders_and_variables_it_needs(
+    old_machine: Machine, tmp_path: pathlib.Path
+) -> None:
     old_machine.add("uv", FAKE_UV)
     old_machine.add("docker", FAKE_DOCKER)
     data = pathlib.Path("/opt")
@@ -273,7 +292,9 @@ def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machin
     assert arguments[arguments.index("--user") + 1] == "1000:1000"
 
 
-@pytest.mark.parametrize(("mounts", "complaint"), [("/no/such", "no folder"), ("/usr", "belongs to the container")])
+@pytest.mark.parametrize(
+    ("mounts", "complaint"), [("/no/such", "no folder"), ("/usr", "belongs to the container")]
+)
 def test_a_mount_that_cannot_be_is_refused(old_machine: Machine, mounts: str, complaint: str) -> None:
     old_machine.add("uv", FAKE_UV)
     old_machine.add("docker", FAKE_DOCKER)

@@ -20,9 +20,7 @@ from trainer.errors import ConfigurationError, ThawError
 from trainer.progress import Progress, report
 
 
-def run_fake(
-    configuration: Configuration, run_dir: Path, on_step: Callable[[StepEvent], None]
-) -> RunOutcome:
+def run_fake(configuration: Configuration, run_dir: Path, on_step: Callable[[StepEvent], None]) -> RunOutcome:
     ends = os.environ["FAKE_PIPELINE_ENDS"]
     _make_noise()
     state = "reused" if ends == "reused" else "done"

@@ -22,7 +22,18 @@ def test_entry_of_a_nested_list_is_set(config_path: Path) -> None:
 
 
 def test_values_are_yaml() -> None:
-    overrides = ["a=1", "b=1e-5", "c=true", "d=", "e=[1, x]", "f={g: 2}", "h='1'", "i= text ", "j=no", "k=a=b"]
+    overrides = [
+        "a=1",
+        "b=1e-5",
+        "c=true",
+        "d=",
+        "e=[1, x]",
+        "f={g: 2}",
+        "h='1'",
+        "i= text ",
+        "j=no",
+        "k=a=b",
+    ]
     changed, problems = apply_overrides({}, overrides)
     assert problems == []
     assert changed == {

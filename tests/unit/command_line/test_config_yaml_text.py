@@ -42,7 +42,8 @@ def test_scalars_are_read_as_in_yaml_1_2(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1e-5", "no", "010", "null", "~", "true", "2026-11-22", "12:30", "", " a ", "*/*", "ü", 1e-5, 3, None]
+    "value",
+    ["1e-5", "no", "010", "null", "~", "true", "2026-11-22", "12:30", "", " a ", "*/*", "ü", 1e-5, 3, None],
 )
 def test_what_is_dumped_reads_back_the_same(value: Any) -> None:
     assert parse(dump({"key": value})) == {"key": value}
@@ -50,3 +51,8 @@ def test_what_is_dumped_reads_back_the_same(value: Any) -> None:
 
 def test_merge_keys_work() -> None:
     assert parse("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")["b"] == {"x": 1, "y": 3}
+
+
+def test_merged_key_may_be_given_again_deeper_down() -> None:
+    text = "deep: {deeper: {base: &b {x: 1}, more: &m {<<: *b, x: 2}}}\ntop: {<<: *m, x: 3}\n"
+    assert parse(text) == {"deep": {"deeper": {"base": {"x": 1}, "more": {"x": 2}}}, "top": {"x": 3}}
