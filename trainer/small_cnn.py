@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keras
 
-NUM_CHANNELS_OF_BLOCKS = (16, 32, 64, 64)
+NUM_CHANNELS_OF_BLOCKS = (8, 16, 32, 32)
 NUM_DOWNSAMPLING_BLOCKS = 3
 # Keras's 0.99 needs some 400 steps to forget its start; a small data set has fewer.
 BATCH_NORM_MOMENTUM = 0.9
@@ -24,7 +24,7 @@ def small_cnn(image_size_px: int, name: str = "small_cnn") -> "keras.Model":
 
     Returns:
         A Functional model from float32 [batch, image_size_px, image_size_px, 3], scaled to 0..1 by the caller, to
-        float32 features [batch, image_size_px // 8, image_size_px // 8, 64].
+        float32 features [batch, image_size_px // 8, image_size_px // 8, 32].
 
     Raises:
         ValueError: `image_size_px` is too small to be pooled three times.

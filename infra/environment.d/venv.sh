@@ -5,9 +5,9 @@ UV_REQUIREMENTS="$ROOT/infra/uv-requirements.txt"
 
 pinned_uv_version() { sed -n 's/^uv==\([0-9.]*\).*/\1/p' "$UV_REQUIREMENTS"; }
 
-# What .venv depends on; a change of any of it makes set-up run again.
+# What .venv depends on; a change of any of it makes set-up run again. Its scripts name its place.
 fingerprint() {
-    cat "$ROOT/uv.lock" "$ROOT/pyproject.toml" "$UV_REQUIREMENTS" "$ROOT/infra/Containerfile" | sha256
+    { echo "$ROOT" && cat "$ROOT"/{uv.lock,pyproject.toml,infra/Containerfile,infra/uv-requirements.txt}; } | sha256
 }
 
 uv_is_recent() {
@@ -50,20 +50,21 @@ sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 13) and headers.is_file()))
 PYTHON
 }
 
-# A .venv that was made elsewhere, by another way, or is broken cannot be mended by uv.
-venv_is_usable() {
-    "$VENV/bin/python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
-        grep -qF "$VENV" "$VENV/bin/activate" 2>/dev/null &&
-        { [ ! -f "$STAMP" ] || [ "$(stamped_way)" = "$WAY" ]; }
+# Whether uv can bring .venv up to date: it was whole once (has a stamp), was made this way and has
+# not been moved. uv does not mend a killed install: a package counts as installed once its metadata
+# are there, with half of its files missing.
+venv_can_be_updated() {
+    local way
+    read -r _ way _ 2>/dev/null <"$STAMP" && [ "$way" = "$WAY" ] &&
+        "$VENV/bin/python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
+        grep -qF "$VENV" "$VENV/bin/activate" 2>/dev/null
 }
-
-stamped_way() { cut -d ' ' -f 2 "$STAMP" 2>/dev/null || true; }
 
 # Makes .venv what uv.lock says. WAY is the way that it is made for.
 sync_venv() {
     find_or_install_uv || return 1
-    if [ -e "$VENV" ] && ! venv_is_usable; then
-        say "removing $VENV: broken, moved, or made another way"
+    if [ -e "$VENV" ] && ! venv_can_be_updated; then
+        say "removing $VENV: half-made, moved, or made another way"
         rm -rf "$VENV"
     fi
     rm -f "$STAMP"

@@ -82,7 +82,7 @@ class Display:
             if is_new_epoch:
                 self._last_epoch = progress
         if is_new_epoch:
-            self._console.print(Padding(Text(_how_far(progress), style="dim"), (0, 0, 0, 3)))
+            self._console.print(Padding(Text(_how_far(progress), style="dim"), (0, 0, 0, 3), expand=False))
 
     @contextmanager
     def shown(self) -> Iterator[None]:

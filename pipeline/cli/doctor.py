@@ -50,20 +50,16 @@ def _print(console: Console, finding: Finding) -> None:
         table.add_row(head, Text.assemble((status, style), finding.found))
         console.print(table)
     if finding.remedy:
-        console.print(Padding(f"→ {finding.remedy}", (0, 0, 0, indent)))
+        console.print(Padding(f"→ {finding.remedy}", (0, 0, 0, indent), expand=False))
 
 
 def _print_summary(console: Console, findings: list[Finding], config_path: Path | None) -> None:
     num_problems = sum(finding.status == "problem" for finding in findings)
     console.print()
     if num_problems:
-        console.print(
-            f"`{command('run')}` cannot work here: {counted(num_problems, 'problem')}.", style="bold"
-        )
+        console.print(f"`{command('run')}` cannot work here: {counted(num_problems, 'problem')}.", style="bold")
     elif config_path:
         console.print("All that is needed is here:", style="bold")
         print_command(console, "run", config_path)
     else:
-        console.print(
-            "All that is needed is here. With a configuration, its files are looked at, too.", style="bold"
-        )
+        console.print("All that is needed is here. With a configuration, its files are looked at, too.", style="bold")

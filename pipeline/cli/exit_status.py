@@ -5,3 +5,7 @@ FAILED = 1
 WRONG_USE = 2
 REFUSED = 3
 INTERRUPTED = 130
+
+
+class Interrupted(Exception):
+    """Work was stopped from outside, and has left everything in order."""

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from pipeline.cli.exit_status import FAILED, INTERRUPTED, WRONG_USE
+from pipeline.cli.exit_status import FAILED, INTERRUPTED, WRONG_USE, Interrupted
 from trainer.errors import ConfigurationError, ThawError
 
 _EXIT_STATUSES = (
@@ -28,9 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Config = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)
-]
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)]
 OptionalConfig = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)
 ]
@@ -79,9 +77,7 @@ def runs(
 
 @app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
 def show(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run as `thaw runs` lists it, or last.")
-    ] = "last",
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run as `thaw runs` lists it, or last.")] = "last",
     config: OptionalConfig = None,
     root: Root = None,
 ) -> int:
@@ -106,9 +102,7 @@ def predict(
             show_default=False,
         ),
     ],
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="JPEG or PNG files.", show_default=False)
-    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="JPEG or PNG files.", show_default=False)],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object per line, with the scores of all classes.")
     ] = False,
@@ -139,9 +133,7 @@ def config(
     return command(config, overrides or [], schema)
 
 
-@app.command(
-    epilog="[bold]Exit status[/bold]: 0 `thaw run` can work · 1 it cannot · 2 wrong use or configuration"
-)
+@app.command(epilog="[bold]Exit status[/bold]: 0 `thaw run` can work · 1 it cannot · 2 wrong use or configuration")
 def doctor(
     config: OptionalConfig = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do not try to start TensorFlow and TFX.")] = False,
@@ -181,8 +173,8 @@ def _status(arguments: list[str]) -> int:
     except ThawError as error:
         tell_error(error)
         return FAILED
-    except KeyboardInterrupt as error:
-        tell_error("interrupted", notes_of=error)
+    except Interrupted as error:
+        tell_error(error)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has had enough; Python must not try to write the rest at exit.

@@ -52,9 +52,7 @@ def _predict(model_dir: Path, images: Sequence[Path]) -> "Sequence[Prediction]":
 def _check_places(model_dir: Path, images: Sequence[Path]) -> None:
     """Before the seconds that TensorFlow takes to start."""
     if not model_dir.is_dir():
-        raise ConfigurationError(
-            f"there is no folder {model_dir}; MODEL_DIR is a SavedModel, or holds versions of one"
-        )
+        raise ConfigurationError(f"there is no folder {model_dir}; MODEL_DIR is a SavedModel, or holds versions of one")
     missing = [str(path) for path in images if not path.is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""

@@ -82,9 +82,7 @@ def _examples(record: RunRecord) -> str:
         return ""
     num_classes = len({name for classes in record.num_examples.values() for name in classes})
     shares = " · ".join(f"{split} {number:,}" for split, number in splits.items())
-    return (
-        f"{counted(sum(splits.values()), 'example')} of {counted(num_classes, 'class', 'classes')}: {shares}"
-    )
+    return f"{counted(sum(splits.values()), 'example')} of {counted(num_classes, 'class', 'classes')}: {shares}"
 
 
 def _refusals(record: RunRecord) -> str:
@@ -108,7 +106,7 @@ def _reuse(record: RunRecord) -> str:
 def _print_verdict(console: Console, record: RunRecord, verdict: Verdict, with_reasons: bool) -> None:
     console.print(Text.assemble((f"{_SYMBOLS[record.status]} ", STYLES[record.status]), verdict.sentence))
     for reason in verdict.reasons if with_reasons else ():
-        console.print(Padding(f"– {reason}", (0, 0, 0, 2)))
+        console.print(Padding(f"– {reason}", (0, 0, 0, 2), expand=False))
 
 
 def places(record: RunRecord, run_dir: Path) -> dict[str, str]:

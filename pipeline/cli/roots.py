@@ -25,9 +25,7 @@ def roots_of(config: Path | None, root: Path | None) -> tuple[Path, ...]:
         return (load_configuration(config).infrastructure.root,)
     if root is not None:
         if not root.is_dir():
-            raise ConfigurationError(
-                f"there is no folder {root}; --root is `infrastructure.root` of a configuration"
-            )
+            raise ConfigurationError(f"there is no folder {root}; --root is `infrastructure.root` of a configuration")
         return (root,)
     found = tuple(_roots_below(Path.cwd()))
     if not found:

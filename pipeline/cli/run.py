@@ -12,7 +12,7 @@ from rich.console import Console
 from pipeline import root_lock, run_record
 from pipeline.cli import noise
 from pipeline.cli.display import Display
-from pipeline.cli.exit_status import PUSHED, REFUSED
+from pipeline.cli.exit_status import PUSHED, REFUSED, Interrupted
 from pipeline.cli.next_steps import print_next_steps
 from pipeline.cli.report import places, print_outcome, print_places
 from pipeline.cli.screen import console_on, duration, print_command, short_path
@@ -63,8 +63,7 @@ def _run(configuration: Configuration, run_dir: Path, console: Console) -> RunRe
         return recorder.finish(outcome)
     except KeyboardInterrupt as error:
         recorder.end("interrupted", "stopped from outside (Ctrl-C or kill)")
-        error.add_note("the same command goes on where it stopped")
-        raise
+        raise Interrupted("interrupted; the same command goes on where it stopped") from error
     except ThawError as error:
         recorder.end("failed", str(error))
         error.add_note(_where_the_log_is(run_dir))

@@ -41,9 +41,9 @@ def stdout_console() -> "Console":
     return console_on(sys.stdout)
 
 
-def tell_error(error: Exception | str, notes_of: BaseException | None = None) -> None:
+def tell_error(error: Exception | str) -> None:
     """Writes `thaw: …` to standard error, with the error's notes on lines of their own."""
-    notes = getattr(notes_of or error, "__notes__", [])
+    notes = getattr(error, "__notes__", [])
     print("\n".join([f"thaw: {error}", *notes]), file=sys.stderr)
 
 
@@ -67,9 +67,7 @@ def short_path(path: Path | str) -> str:
     """Relative below the current folder: that also holds where the folder is mounted under another name."""
     here = Path.cwd()
     absolute = Path(path)
-    return (
-        str(absolute.relative_to(here)) if absolute.is_relative_to(here) and absolute != here else str(path)
-    )
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) and absolute != here else str(path)
 
 
 def duration(seconds: float | None) -> str:

@@ -57,9 +57,7 @@ def _find(run: str, roots: Sequence[Path]) -> tuple[Path, str]:
 
 
 def _print_head(console: Console, record: RunRecord) -> None:
-    console.print(
-        Text.assemble((f"Run {record.run_id} of {record.name}  ", "bold"), status_text(record.status))
-    )
+    console.print(Text.assemble((f"Run {record.run_id} of {record.name}  ", "bold"), status_text(record.status)))
     took = f", took {duration(record.duration_s)}" if record.duration_s is not None else ""
     console.print(f"started {local_time(record.started_at)}{took}, from")
     print_path(console, short_path(record.config_path))
@@ -77,7 +75,7 @@ def _print_steps(console: Console, record: RunRecord) -> None:
     for step in record.steps:
         table.add_row(step.name, _state(record, step.state), duration(step.duration_s))
     console.print()
-    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def _state(record: RunRecord, state: str) -> str:

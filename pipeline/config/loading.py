@@ -66,9 +66,7 @@ def _read(path: Path) -> Any:
     if raw is None:
         raise ConfigurationError(f"{path} is empty; `thaw config --schema` prints what it may hold")
     if not isinstance(raw, dict):
-        raise ConfigurationError(
-            f"{path} must hold a mapping of keys to values; it holds a {type(raw).__name__}"
-        )
+        raise ConfigurationError(f"{path} must hold a mapping of keys to values; it holds a {type(raw).__name__}")
     return raw
 
 
@@ -81,9 +79,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
     if len(content) > _MAX_FILE_BYTES:
-        raise ConfigurationError(
-            f"{path} is larger than {_MAX_FILE_BYTES} bytes; is it a configuration file?"
-        )
+        raise ConfigurationError(f"{path} is larger than {_MAX_FILE_BYTES} bytes; is it a configuration file?")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

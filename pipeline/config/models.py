@@ -167,9 +167,7 @@ class InfrastructureSettings(Settings):
     @model_validator(mode="after")
     def _places_are_distinct(self) -> Self:
         if self.root == self.push_destination:
-            raise ValueError(
-                f"root and push_destination are the same folder, {str(self.root)!r}; give each its own"
-            )
+            raise ValueError(f"root and push_destination are the same folder, {str(self.root)!r}; give each its own")
         return self
 
 

@@ -17,9 +17,7 @@ def check_places(configuration: Configuration) -> None:
     """
     problems = [*image_problems(configuration.data), *_files(configuration), *_outputs(configuration)]
     if problems:
-        raise ConfigurationError(
-            "\n".join(["the run cannot start:", *(f"  {problem}" for problem in problems)])
-        )
+        raise ConfigurationError("\n".join(["the run cannot start:", *(f"  {problem}" for problem in problems)]))
 
 
 def some_images(data: DataSettings, num_images: int) -> list[Path]:
@@ -42,9 +40,7 @@ def image_problems(data: DataSettings) -> Iterator[str]:
         yield f"data.images: {str(data.images)!r} {what}; {_remedy(data)}"
     elif not some_images(data, 1):
         patterns = data.split_patterns
-        where = (
-            f"data.split_patterns.train {patterns.train!r}" if patterns else f"data.pattern {data.pattern!r}"
-        )
+        where = f"data.split_patterns.train {patterns.train!r}" if patterns else f"data.pattern {data.pattern!r}"
         yield f"data.images: no file in {str(data.images)!r} matches {where}; {_remedy(data)}"
 
 

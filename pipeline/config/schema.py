@@ -23,10 +23,7 @@ def json_schema() -> dict[str, Any]:
 
 def _all_models(model: type[BaseModel]) -> set[type[BaseModel]]:
     children = {
-        child
-        for field in model.model_fields.values()
-        for child in models_in(field.annotation)
-        if child is not model
+        child for field in model.model_fields.values() for child in models_in(field.annotation) if child is not model
     }
     return {model}.union(*(_all_models(child) for child in children))
 

@@ -14,7 +14,7 @@ _KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 class _CoreLoader(yaml.SafeLoader):
     # Checked while composing: merge keys (`<<`) put more into a mapping later.
-    def compose_mapping_node(self, anchor: str | None) -> MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
@@ -32,9 +32,7 @@ def _int(loader: _CoreLoader, node: ScalarNode) -> int:
     try:
         return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
     except ValueError:  # Python refuses to read numbers of thousands of digits.
-        raise yaml.constructor.ConstructorError(
-            None, None, "the number is too long", node.start_mark
-        ) from None
+        raise yaml.constructor.ConstructorError(None, None, "the number is too long", node.start_mark) from None
 
 
 def _float(loader: _CoreLoader, node: ScalarNode) -> float:

@@ -204,6 +204,15 @@ def test_a_changed_input_sets_up_again(machine: Machine, name: str) -> None:
     assert machine.num_syncs() == 2
 
 
+def test_a_change_updates_the_venv_in_place(machine: Machine) -> None:
+    machine.run("run", "true")
+    (machine.checkout / ".venv/kept").touch()
+    with (machine.checkout / "uv.lock").open("a") as file:
+        file.write("# changed\n")
+    machine.run("run", "true")
+    assert (machine.checkout / ".venv/kept").exists()
+
+
 def test_a_failed_set_up_leaves_no_stamp_and_is_done_again(machine: Machine) -> None:
     assert machine.run("run", "true", FAKE_UV_STATUS="1").returncode == 69
     assert not (machine.checkout / ".venv/.thaw-stamp").exists()
@@ -211,21 +220,22 @@ def test_a_failed_set_up_leaves_no_stamp_and_is_done_again(machine: Machine) -> 
     assert machine.num_syncs() == 2
 
 
-def test_a_killed_set_up_is_done_again(machine: Machine) -> None:
+def test_a_killed_set_up_is_done_again_from_nothing(machine: Machine) -> None:
     process = machine.start("run", "true", FAKE_UV_SECONDS="2")
     while machine.num_syncs() == 0:
         time.sleep(0.02)
     process.kill()
     process.communicate(timeout=60)
+    (machine.checkout / ".venv/half").mkdir(parents=True)
     assert machine.run("run", "true").returncode == 0
     assert machine.num_syncs() == 2
+    assert not (machine.checkout / ".venv/half").exists()
 
 
 def test_a_venv_that_was_moved_is_made_anew(machine: Machine, tmp_path: pathlib.Path) -> None:
     machine.run("run", "true")
     (machine.checkout / ".venv/left-over").touch()
     machine.checkout = machine.checkout.rename(tmp_path / "moved")
-    (machine.checkout / ".venv/.thaw-stamp").unlink()
     result = machine.run("run", "true")
     assert result.returncode == 0, result.stderr
     assert not (machine.checkout / ".venv/left-over").exists()

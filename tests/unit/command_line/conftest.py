@@ -69,9 +69,7 @@ def thaw_with_fake_pipeline(tmp_path: Path, environment: dict[str, str]) -> Thaw
     return call
 
 
-def _call(
-    command: list[str], folder: Path, environment: dict[str, str]
-) -> "subprocess.CompletedProcess[str]":
+def _call(command: list[str], folder: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

@@ -1,6 +1,6 @@
 """`thaw`, with a pipeline that makes noise and reports progress but computes nothing.
 
-The real pipeline is tested end to end; here it would take minutes to see what the command line makes of each outcome.
+The real pipeline is tested end to end; with it, seeing each of these outcomes would take minutes.
 """
 
 import os
@@ -23,7 +23,7 @@ from trainer.progress import Progress, report
 def run_fake(configuration: Configuration, run_dir: Path, on_step: Callable[[StepEvent], None]) -> RunOutcome:
     ends = os.environ["FAKE_PIPELINE_ENDS"]
     _make_noise()
-    state = "reused" if ends == "reused" else "done"
+    state: local.StepState = "reused" if ends == "reused" else "done"
     for name in local.step_names(configuration):
         on_step(StepEvent(name, "started", None))
         if name == "ImageExampleGen":

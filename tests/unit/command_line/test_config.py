@@ -33,17 +33,13 @@ def edited(config_path: Path) -> Edit:
 
 
 def test_relative_paths_start_at_the_folder_of_the_file(config_path: Path, tmp_path: Path) -> None:
-    configuration = load_configuration(
-        config_path, ["model.weights=w.h5", f"model.weights_sha256={'a' * 64}"]
-    )
+    configuration = load_configuration(config_path, ["model.weights=w.h5", f"model.weights_sha256={'a' * 64}"])
     assert configuration.data.images == tmp_path / "photo graphs ü"
     assert configuration.infrastructure.root == tmp_path / "runs" / "shapes"
     assert configuration.model.weights == str(tmp_path / "w.h5")
 
 
-def test_relative_paths_start_at_the_folder_of_the_file_also_through_a_link(
-    config_path: Path, tmp_path: Path
-) -> None:
+def test_relative_paths_start_at_the_folder_of_the_file_also_through_a_link(config_path: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "elsewhere" / "config.yaml"
     link.symlink_to(config_path)
@@ -68,9 +64,7 @@ def test_home_in_paths_is_resolved(config_path: Path) -> None:
         ("data.split_patterns={train: train/*/*, eval: val/*/*, test: test/*/*}",),
     ],
 )
-def test_resolved_yaml_reads_back_the_same(
-    config_path: Path, tmp_path: Path, overrides: tuple[str, ...]
-) -> None:
+def test_resolved_yaml_reads_back_the_same(config_path: Path, tmp_path: Path, overrides: tuple[str, ...]) -> None:
     configuration = load_configuration(config_path, overrides)
     again = tmp_path / "elsewhere.yaml"
     again.write_text(resolved_yaml(configuration), encoding="utf-8")
@@ -86,7 +80,7 @@ def test_resolved_yaml_shows_every_default(config_path: Path) -> None:
 def test_configuration_cannot_be_changed(config_path: Path) -> None:
     configuration = load_configuration(config_path)
     with pytest.raises(ValueError, match="frozen"):
-        configuration.name = "other"  # type: ignore[misc]
+        configuration.name = "other"
 
 
 def test_whole_numbers_are_taken_for_fractions(config_path: Path) -> None:
@@ -95,22 +89,15 @@ def test_whole_numbers_are_taken_for_fractions(config_path: Path) -> None:
 
 def test_unknown_key_is_told_with_the_nearest_name(config_path: Path) -> None:
     message = told(config_path, "model.phases.1.epoch=3")
-    assert (
-        "model.phases.1.epoch: no such key; nearest: epochs; allowed here: allow_higher_learning_rate,"
-        in message
-    )
+    assert "model.phases.1.epoch: no such key; nearest: epochs; allowed here: allow_higher_learning_rate," in message
 
 
 def test_unknown_key_at_the_top_is_told_with_the_nearest_name(config_path: Path) -> None:
-    assert "modle: no such key; nearest: model; allowed here: data, gate," in told(
-        config_path, "modle.seed=1"
-    )
+    assert "modle: no such key; nearest: model; allowed here: data, gate," in told(config_path, "modle.seed=1")
 
 
 def test_unknown_key_unlike_any_is_told_with_what_is_allowed(config_path: Path) -> None:
-    assert "gate.zzz: no such key; allowed here: min_accuracy, min_gain, top_k" in told(
-        config_path, "gate.zzz=1"
-    )
+    assert "gate.zzz: no such key; allowed here: min_accuracy, min_gain, top_k" in told(config_path, "gate.zzz=1")
 
 
 def test_key_in_wrong_case_is_told_with_the_right_one(config_path: Path) -> None:
@@ -191,18 +178,14 @@ def test_error_in_an_entry_of_a_list_is_told_once(config_path: Path) -> None:
 def test_boundary_with_two_fields_is_told(config_path: Path) -> None:
     message = told(config_path, "model.phases.1.unfreeze={layer: block4_conv, fraction: 0.5}")
     assert (
-        "model.phases.1.unfreeze: give exactly one of layer, last_layers, fraction; found layer and fraction"
-        in message
+        "model.phases.1.unfreeze: give exactly one of layer, last_layers, fraction; found layer and fraction" in message
     )
     assert "a problem in the configuration" in message
 
 
 def test_later_rate_not_below_the_first_is_told(config_path: Path) -> None:
     message = told(config_path, "model.phases.1.learning_rate=1e-3")
-    assert (
-        "phase 'fine_tune' unfreezes the backbone at learning_rate 0.001, which is not below the 0.001"
-        in message
-    )
+    assert "phase 'fine_tune' unfreezes the backbone at learning_rate 0.001, which is not below the 0.001" in message
 
 
 def test_later_rate_not_below_the_first_is_taken_if_stated(config_path: Path) -> None:
@@ -241,9 +224,7 @@ def test_outputs_among_the_photographs_are_told(config_path: Path, key: str) -> 
 
 
 def test_root_that_is_the_push_destination_is_told(config_path: Path) -> None:
-    assert "root and push_destination are the same folder" in told(
-        config_path, "infrastructure.root=serving/shapes"
-    )
+    assert "root and push_destination are the same folder" in told(config_path, "infrastructure.root=serving/shapes")
 
 
 def test_workers_without_effect_are_told(config_path: Path) -> None:

@@ -85,10 +85,10 @@ def test_override_that_cannot_be_applied_is_told(override: str, message: str) ->
 
 
 def test_override_of_an_unknown_key_is_told(config_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="model.sed: no such key; nearest: seed"):
+    with pytest.raises(ConfigurationError, match=r"model\.sed: no such key; nearest: seed"):
         load_configuration(config_path, ["model.sed=1"])
 
 
 def test_override_out_of_range_is_told(config_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="model.phases has no entry 2; it has 2 entries, 0 to 1"):
+    with pytest.raises(ConfigurationError, match=r"model\.phases has no entry 2; it has 2 entries, 0 to 1"):
         load_configuration(config_path, ["model.phases.2.epochs=1"])

@@ -1,0 +1,17 @@
+"""Runs every benchmark, one after the other; the options are passed on to each."""
+
+import sys
+
+from benchmarks import ingest, training
+
+BENCHMARKS = {"ingest": ingest.main, "training": training.main}
+
+
+def main() -> None:
+    """Prints the tables and writes the results of all benchmarks."""
+    for run in BENCHMARKS.values():
+        run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What several folders of tests share; nothing heavy is imported until a test asks for it."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+NUM_LOGICAL_CPUS = 2
+IMAGE_SIZE_PX = 8
+
+# Class folders as people name them: with a space and a letter beyond ASCII.
+DIGIT_NAMES = ("zéro", "number one", "two")
+
+
+@pytest.fixture(scope="session")
+def logical_cpus() -> int:
+    """Two CPU devices in this process; to be asked for by whatever test is the first to touch TensorFlow."""
+    from trainer import devices
+
+    devices.prepare(NUM_LOGICAL_CPUS)
+    return NUM_LOGICAL_CPUS
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Real handwritten digits 0, 1 and 2: uint8 RGB [images, 8, 8, 3], and their classes, int64 [images]."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    chosen = np.flatnonzero(bunch.target < len(DIGIT_NAMES))[:120]
+    grey = np.rint(bunch.images[chosen] / 16 * 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1), bunch.target[chosen].astype(np.int64)
+
+
+@pytest.fixture(scope="session")
+def digit_files(digits: tuple[np.ndarray, np.ndarray]) -> list[tuple[bytes, str]]:
+    """The digits as (bytes of a PNG of 20×20 pixels, name of its class)."""
+    pixels, labels = digits
+    return [(encode(image, size_px=20), DIGIT_NAMES[label]) for image, label in zip(pixels, labels, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def transform_graph(tmp_path_factory: pytest.TempPathFactory, digit_files: list[tuple[bytes, str]]) -> Path:
+    """The real preprocessing graph, written by tf.Transform through Beam from the digits."""
+    import apache_beam as beam
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import dataset_metadata
+
+    from trainer.preprocessing import RAW_FEATURE_SPEC, preprocessing_fn
+
+    folder = tmp_path_factory.mktemp("transform")
+    metadata = dataset_metadata.DatasetMetadata.from_feature_spec(RAW_FEATURE_SPEC)
+    examples = [{"image": content, "label": label.encode()} for content, label in digit_files]
+    options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
+    with (
+        beam.Pipeline("DirectRunner", options=options) as pipeline,
+        tft_beam.Context(temp_dir=str(folder / "temporary"), force_tf_compat_v1=False),
+    ):
+        raw = pipeline | beam.Create(examples)
+        transform_fn = (raw, metadata) | tft_beam.AnalyzeDataset(
+            lambda inputs: preprocessing_fn(inputs, {"image_size_px": IMAGE_SIZE_PX})
+        )
+        transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+    return folder / "graph"
+
+
+def encode(pixels: np.ndarray, size_px: int | None = None, file_format: str = "PNG") -> bytes:
+    """The bytes of an image file; enlarged to a square where a size is given."""
+    image = Image.fromarray(pixels)
+    if size_px is not None:
+        image = image.resize((size_px, size_px), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    image.save(buffer, file_format)
+    return buffer.getvalue()

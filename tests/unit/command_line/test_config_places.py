@@ -1,0 +1,66 @@
+"""Whether the files that a configuration names are there."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import load_configuration
+from pipeline.config.places import check_places, some_images
+from trainer.errors import ConfigurationError
+
+
+def told(path: Path, *overrides: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        check_places(load_configuration(path, overrides))
+    return str(caught.value)
+
+
+def test_complete_places_pass(config_path: Path) -> None:
+    check_places(load_configuration(config_path))
+
+
+def test_missing_photographs_are_told(config_path: Path) -> None:
+    message = told(config_path, "data.images=nix")
+    assert f"data.images: {str(config_path.parent / 'nix')!r} does not exist; it must hold a folder" in message
+
+
+def test_missing_photographs_of_the_example_are_told_with_what_makes_them(tmp_path: Path, config_path: Path) -> None:
+    example = tmp_path / "examples" / "digits"
+    example.mkdir(parents=True)
+    shutil.copy(config_path, example)
+    assert "`python -m examples.digits.make_images` writes" in told(example / "config.yaml")
+
+
+def test_photographs_that_are_a_file_are_told(config_path: Path) -> None:
+    assert "is not a folder" in told(config_path, "data.images=config.yaml")
+
+
+def test_pattern_that_matches_nothing_is_told(config_path: Path) -> None:
+    assert "matches data.pattern '*/*.jpg'" in told(config_path, "data.pattern=*/*.jpg")
+
+
+def test_hidden_files_are_no_photographs(config_path: Path) -> None:
+    folder = config_path.parent / "hidden" / "circles"
+    folder.mkdir(parents=True)
+    (folder / ".directory").touch()
+    assert "no file in" in told(config_path, "data.images=hidden")
+
+
+def test_all_that_is_missing_is_told_at_once(config_path: Path) -> None:
+    settings = ("model.weights=w.h5", f"model.weights_sha256={'a' * 64}", "data.schema=s.pbtxt", "data.images=nix")
+    message = told(config_path, *settings)
+    for key in ("data.images: ", "model.weights: there is no file", "data.schema: there is no file"):
+        assert key in message
+
+
+@pytest.mark.parametrize("key", ["root", "push_destination"])
+def test_file_in_the_way_of_an_output_is_told(config_path: Path, key: str) -> None:
+    message = told(config_path, f"infrastructure.{key}=config.yaml/below")
+    assert f"infrastructure.{key}: {str(config_path / 'below')!r} cannot be made; " in message
+
+
+def test_some_images_does_not_list_them_all(config_path: Path) -> None:
+    data = load_configuration(config_path).data
+    assert [path.name for path in some_images(data, 5)] == ["0 flawed.png", "a b.png"]
+    assert len(some_images(data, 1)) == 1
