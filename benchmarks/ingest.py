@@ -5,6 +5,7 @@ write examples by split; tf.data only decodes and resizes, which is the limit. E
 time leaves imports out. Two sizes tell the images per second, the slope between them, from the fixed costs.
 """
 
+import math
 import statistics
 from argparse import Namespace
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from rich.table import Table
 from benchmarks.figures import Figure, Goal, fixed_cost_s, ratio, slope_per_s
 from benchmarks.isolation import Measurement, run_isolated
 from benchmarks.photographs import photographs_folder, warm_up
-from benchmarks.reporting import finish, parser_of, shown
+from benchmarks.reporting import at_least_one, finish, parser_of, shown
 
 _OURS, _LIMIT, _STOCK = "thaw", "tf.data", "stock TFX"
 
@@ -55,7 +56,7 @@ class Run:
     @property
     def duration_s(self) -> float:
         """Sum over the steps."""
-        return sum(self.measurement.result["durations_s"].values())
+        return math.fsum(self.measurement.result["durations_s"].values())
 
 
 @dataclass(frozen=True)
@@ -136,29 +137,25 @@ def _rows(summary: Summary) -> list[Figure]:
 
 
 def table_of(summaries: Sequence[Summary], plan: Plan) -> Table:
-    """What a reader wants to compare, a row per variant."""
+    """What a reader wants to compare: two rows per variant, one for each size."""
     table = Table(
         title="ingest: JPEG 500×375 to 224×224",
-        caption=f"medians of {plan.num_rounds} interleaved runs, each a process of its own; stock TFX ran once, on fewer "
-        "photographs, for it is slow; images/s is the slope between the two sizes",
+        caption=f"Medians of {plan.num_rounds} interleaved runs, each a process of its own, imports left out. "
+        "Stock TFX ran once, on fewer photographs, for it is slow. "
+        "Images/s is the slope between the two sizes, the fixed cost what it leaves for none.",
     )
-    for header in ("", "photographs", "time, s", "images/s", "fixed cost, s", "imports, MiB", "peak memory, MiB"):
+    for header in ("", "photographs", "time, s", "peak, MiB", "images/s", "fixed, s"):
         table.add_column(header, justify="right" if header else "left")
     for summary in summaries:
-        table.add_row(
-            summary.variant,
-            _pair(summary.sizes),
-            _pair(summary.seconds, digits=1),
-            shown(summary.images_per_s, digits=1),
-            shown(summary.fixed_s, digits=1),
-            shown(summary.imports_mib, digits=0),
-            _pair(summary.peaks_mib),
-        )
+        small, large = zip(summary.sizes, summary.seconds, summary.peaks_mib, strict=True)
+        table.add_row(summary.variant, *_cells(*small))
+        line = [shown(value, digits=1) for value in (summary.images_per_s, summary.fixed_s)]
+        table.add_row("", *_cells(*large), *line, end_section=True)
     return table
 
 
-def _pair(values: tuple[float, float], digits: int = 0) -> str:
-    return " / ".join(shown(value, digits) for value in values)
+def _cells(num_photographs: int, seconds: float, peak_mib: float) -> list[str]:
+    return [f"{num_photographs:,}", shown(seconds, digits=1), shown(peak_mib, digits=0)]
 
 
 def run_all(plan: Plan, console: Console) -> list[Run]:
@@ -170,15 +167,15 @@ def run_all(plan: Plan, console: Console) -> list[Run]:
         with console.status(f"{variant}, {size:,} photographs …"):
             warm_up(folders[size])
             run = Run(variant, size, run_isolated("benchmarks.ingest_variants", variant, folders[size]))
-        console.print(_line(run))
+        console.print(_line(run), soft_wrap=True)
         runs.append(run)
     return runs
 
 
 def _line(run: Run) -> str:
     steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in run.measurement.result["durations_s"].items())
-    peak_mib = run.measurement.peak_memory_mib
-    return f"{run.variant:10} {run.num_photographs:6,} photographs  {run.duration_s:7.1f} s  {peak_mib:6,.0f} MiB  ({steps})"
+    peak = f"{run.measurement.peak_memory_mib:6,.0f} MiB"
+    return f"{run.variant:10} {run.num_photographs:6,} photographs  {run.duration_s:7.1f} s  {peak}  ({steps})"
 
 
 def _plan(options: Namespace) -> Plan:
@@ -189,7 +186,7 @@ def _plan(options: Namespace) -> Plan:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = parser_of("ingest", "From photographs to training data, against tf.data and stock TFX.")
-    parser.add_argument("--rounds", type=int, help=f"interleaved repetitions (default: {FULL.num_rounds})")
+    parser.add_argument("--rounds", type=at_least_one, help=f"interleaved repetitions (default: {FULL.num_rounds})")
     options = parser.parse_args(argv)
     console, plan = Console(highlight=False), _plan(options)
     runs = run_all(plan, console)

@@ -1,4 +1,4 @@
-"""Runs components as `thaw run` does, and takes their times. To be imported in measured processes only: it brings TFX."""
+"""Runs components as `thaw run` does, and takes their times. For measured processes only: importing it imports TFX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

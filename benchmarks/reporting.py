@@ -22,6 +22,14 @@ def parser_of(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def at_least_one(text: str) -> int:
+    """An argument's type: an integer from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
 def finish(
     name: str,
     figures: Sequence[Figure],
@@ -38,30 +46,24 @@ def finish(
         console: where the table goes.
         more_facts: joins the facts about the machine.
     """
-    kept = without_goals(figures) if options.smoke else list(figures)
-    judged = [figure for figure in kept if figure.goal]
-    if judged:
-        console.print(goal_table(name, judged))
+    console.print(goal_table(name, [figure for figure in figures if figure.goal], is_trial=options.smoke))
     folder = options.results or (None if options.smoke else RESULTS)
     if folder is None:
-        console.print("A trial: nothing was written.")
+        console.print("A trial on little data: nothing was written.")
         return
+    kept = without_goals(figures) if options.smoke else figures
     path = write_results(name, kept, {**machine_facts(), **(more_facts or {})}, folder)
-    console.print(f"written: {path}")
+    console.print(f"written: {path}", soft_wrap=True)
 
 
-def goal_table(name: str, figures: Sequence[Figure]) -> Table:
-    """The figures that are held against a goal."""
+def goal_table(name: str, figures: Sequence[Figure], is_trial: bool) -> Table:
+    """The figures that are held against a goal; a trial is not judged."""
     table = Table(title=f"{name}: goals")
     for header in ("figure", "value", "goal", "holds"):
         table.add_column(header, justify="left" if header == "figure" else "right")
     for figure in figures:
-        table.add_row(
-            figure.name,
-            f"{shown(figure.value)} {figure.unit}".strip(),
-            str(figure.goal),
-            "yes" if figure.holds else "NO",
-        )
+        holds = "trial" if is_trial else "yes" if figure.holds else "NO"
+        table.add_row(figure.name, f"{shown(figure.value)} {figure.unit}".strip(), str(figure.goal), holds)
     return table
 
 

@@ -42,7 +42,7 @@ def stock_components(
     return [example_gen, transform]
 
 
-class FilesToExamples(BaseExampleGenExecutor):  # type: ignore[misc]
+class FilesToExamples(BaseExampleGenExecutor):
     """The executor that the documentation of FileBasedExampleGen asks for."""
 
     def GetInputSourceToExamplePTransform(self) -> Any:

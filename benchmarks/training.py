@@ -1,5 +1,6 @@
-"""Whether fine-tuning beats the frozen baseline, over several seeds: the digits example, and its harmful configuration."""
+"""Whether fine-tuning beats the frozen baseline, over several seeds, in the digits example and its harmful variant."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from rich.table import Table
 
 from benchmarks.figures import Figure, Goal, mean_and_deviation
 from benchmarks.isolation import CHECKOUT, run_isolated
-from benchmarks.reporting import finish, parser_of
+from benchmarks.reporting import at_least_one, finish, parser_of
 
 GOOD, HARMFUL = "config", "harmful"
 _NUM_SEEDS = 5
@@ -74,26 +75,24 @@ def table_of(results: Mapping[str, Mapping[str, Any]]) -> Table:
         title=f"training: test accuracy of examples/digits, {num_test_examples:,} test examples",
         caption="gain: fine-tuned less frozen baseline of the same run; ±: standard deviation over the seeds",
     )
-    for header in ("configuration", "seed", "frozen, %", "fine-tuned, %", "gain, points", "time, s"):
-        table.add_column(header, justify="left" if header == "configuration" else "right")
+    for header in ("", "seed", "frozen, %", "fine-tuned, %", "gain, points", "time, s"):
+        table.add_column(header, justify="right" if header else "left")
     for configuration, result in results.items():
-        for line in _lines(f"{configuration}.yaml", result["seeds"]):
+        for line in _lines(configuration, result["seeds"]):
             table.add_row(*line)
         table.add_section()
     return table
 
 
 def _lines(name: str, rows: Rows) -> list[list[str]]:
-    columns = [
-        [100 * row["baseline_accuracy"] for row in rows],
-        [100 * row["accuracy"] for row in rows],
-        gains_of(rows),
-        [row["duration_s"] for row in rows],
-    ]
-    seeds = [f"{row['seed']:.0f}" for row in rows]
-    lines = [[name, seed, *(f"{value:.2f}" for value in values)] for seed, *values in zip(seeds, *columns, strict=True)]
-    means = [f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in map(mean_and_deviation, columns)]
-    return [*lines, [name, "all", *means]]
+    frozen = [100 * row["baseline_accuracy"] for row in rows]
+    tuned = [100 * row["accuracy"] for row in rows]
+    durations_s = [row["duration_s"] for row in rows]
+    columns = zip(rows, frozen, tuned, gains_of(rows), durations_s, strict=True)
+    lines = [[name, f"{row['seed']:.0f}", *(f"{value:.2f}" for value in values)] for row, *values in columns]
+    means = [f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in map(mean_and_deviation, (frozen, tuned))]
+    gain, deviation = mean_and_deviation(gains_of(rows))
+    return [*lines, [name, "all", *means, f"{gain:+.2f} ± {deviation:.2f}", f"{statistics.mean(durations_s):.2f}"]]
 
 
 def run_all(num_seeds: int, console: Console) -> dict[str, dict[str, Any]]:
@@ -106,14 +105,14 @@ def run_all(num_seeds: int, console: Console) -> dict[str, dict[str, Any]]:
             measurement = run_isolated("benchmarks.training_variant", path, seeds)
         results[configuration] = measurement.result
         steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in measurement.result["durations_s"].items())
-        console.print(f"{path.name}: {measurement.peak_memory_mib:,.0f} MiB at most; {steps}")
+        console.print(f"{path.name}: {measurement.peak_memory_mib:,.0f} MiB at most; {steps}", soft_wrap=True)
     return results
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = parser_of("training", "Frozen baseline against fine-tuned model, over several seeds.")
-    parser.add_argument("--seeds", type=int, help=f"how many seeds, counted from 0 (default: {_NUM_SEEDS})")
+    parser.add_argument("--seeds", type=at_least_one, help=f"how many seeds, counted from 0 (default: {_NUM_SEEDS})")
     options = parser.parse_args(argv)
     console = Console(highlight=False)
     results = run_all(options.seeds or (2 if options.smoke else _NUM_SEEDS), console)

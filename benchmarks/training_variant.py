@@ -98,7 +98,7 @@ def accuracy(model: Any, split: Any) -> float:
     for inputs, label_ids, weights in evaluation_batches(split, 128):
         predicted = np.argmax(model(inputs, training=False), axis=-1)
         num_right += int(np.sum((predicted == label_ids.numpy()) & (weights.numpy() > 0)))
-    return num_right / split.num_examples
+    return num_right / int(split.num_examples)
 
 
 if __name__ == "__main__":

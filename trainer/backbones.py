@@ -1,61 +1,16 @@
 """Pretrained feature extractors: how each is built, and how its weights expect pixels to be scaled."""
 
-import difflib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
 from trainer.errors import ConfigurationError, WeightsError
+from trainer.scaling import SMALL_CNN, Scaling
 from trainer.settings import ModelSettings
 from trainer.small_cnn import small_cnn
-
-# How uint8 RGB becomes the input of a backbone. Source: the preprocess_input of each module of keras.applications,
-# keras/src/applications/imagenet_utils.py. "identity" is for families that scale inside the model.
-Scaling = Literal["unit", "symmetric", "torch", "caffe", "identity"]
-
-SMALL_CNN = "small_cnn"
-
-_SCALING_BY_FAMILY: dict[Scaling, tuple[str, ...]] = {
-    "caffe": ("ResNet50", "ResNet101", "ResNet152", "VGG16", "VGG19"),
-    "symmetric": (
-        "InceptionResNetV2",
-        "InceptionV3",
-        "MobileNet",
-        "MobileNetV2",
-        "NASNetLarge",
-        "NASNetMobile",
-        "ResNet50V2",
-        "ResNet101V2",
-        "ResNet152V2",
-        "Xception",
-    ),
-    "torch": ("DenseNet121", "DenseNet169", "DenseNet201"),
-    "identity": (
-        *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
-        *(f"EfficientNetB{number}" for number in range(8)),
-        *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
-        "MobileNetV3Large",
-        "MobileNetV3Small",
-    ),
-    "unit": (SMALL_CNN,),
-}
-
-SCALING: dict[str, Scaling] = {name: scaling for scaling, names in _SCALING_BY_FAMILY.items() for name in names}
-
-
-def scaling_of(backbone: str) -> Scaling:
-    """The scaling that a backbone's pretrained weights expect.
-
-    Raises:
-        ConfigurationError: no such backbone, with the nearest names.
-    """
-    if backbone not in SCALING:
-        near = difflib.get_close_matches(backbone, SCALING, n=3, cutoff=0.4) or sorted(SCALING)
-        raise ConfigurationError(f"model.backbone: no backbone {backbone!r}; nearest: {', '.join(near)}")
-    return SCALING[backbone]
 
 
 def scale(pixels: Any, scaling: Scaling) -> Any:
@@ -89,10 +44,9 @@ def build_backbone(settings: ModelSettings) -> keras.Model:
         A Functional model from float32 [batch, size, size, 3] to a feature map [batch, height, width, channels].
 
     Raises:
-        ConfigurationError: no such backbone, or it cannot take images of this size.
+        ConfigurationError: the backbone cannot take images of this size.
         WeightsError: the weights are missing, unreachable, of another model, or not those of `weights_sha256`.
     """
-    scaling_of(settings.backbone)
     if settings.weights == "imagenet":
         return _with_imagenet_weights(settings)
     backbone = _construct(settings, weights=None)

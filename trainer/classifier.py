@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from trainer.backbones import Scaling, build_backbone, scale, scaling_of
+from trainer.backbones import build_backbone, scale
+from trainer.scaling import SCALING, Scaling
 from trainer.settings import ModelSettings
 
 
@@ -62,6 +63,6 @@ def build_classifier(settings: ModelSettings, num_classes: int) -> Classifier:
         ConfigurationError, WeightsError: see `trainer.backbones.build_backbone`.
     """
     backbone = build_backbone(settings)
-    model = Classifier(backbone, scaling_of(settings.backbone), num_classes, settings.dropout_rate)
+    model = Classifier(backbone, SCALING[settings.backbone], num_classes, settings.dropout_rate)
     model.build((None, settings.image_size_px, settings.image_size_px, 3))
     return model

@@ -6,7 +6,9 @@ They are plain frozen data, checked when they are made, so that a notebook, a te
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from trainer.scaling import SCALING, nearest_backbones
 
 
 class Settings(BaseModel):
@@ -92,6 +94,13 @@ class ModelSettings(Settings):
     def weights_path(self) -> Path | None:
         """The weights file, or None where `weights` names no file."""
         return None if self.weights in ("imagenet", "none") else Path(self.weights)
+
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_exists(cls, backbone: str) -> str:
+        if backbone not in SCALING:
+            raise ValueError(f"no backbone {backbone!r}; nearest: {nearest_backbones(backbone)}")
+        return backbone
 
     @model_validator(mode="after")
     def _weights_are_verifiable(self) -> Self:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from components.evaluator import evaluation_config as names
 from components.evaluator.settings import GateSettings
-from components.evaluator.verdict import Verdict, decide
+from components.evaluator.verdict import ClassRow, MetricRow, Verdict, decide
 
 # TFX gives the two models these names.
 _CANDIDATE = "candidate"
@@ -54,10 +54,11 @@ def read_verdict(evaluation_uri: str, gate: GateSettings, labels: Sequence[str],
     baseline = read_model_results(evaluation_uri, _BASELINE, len(labels))
     return decide(
         gate,
-        _named_metrics(candidate, gate, labels),
-        _named_metrics(baseline, gate, labels),
+        _overall_metrics(candidate, gate, len(labels)),
+        _overall_metrics(baseline, gate, len(labels)),
         int(candidate.metrics[""][names.EXAMPLE_COUNT]["doubleValue"]),
         blessed,
+        tuple(_class_row(index, label, candidate, baseline) for index, label in enumerate(labels)),
     )
 
 
@@ -73,16 +74,25 @@ def read_model_results(evaluation_uri: str, model_name: str, num_classes: int) -
     return ModelResults(metrics[()], confusion)
 
 
-def _named_metrics(results: ModelResults, gate: GateSettings, labels: Sequence[str]) -> dict[str, float | None]:
-    """Metrics by the name that people see; those of single classes come last."""
-    k = min(gate.top_k, len(labels))
-    named = {name.format(k=k): _number(results.metrics[""], key) for name, key in _OVERALL.items()}
-    for index, label in enumerate(labels):
-        hits = results.confusion[index, index]
-        named[f"precision of {label}"] = _ratio(hits, results.confusion[:, index].sum())
-        named[f"recall of {label}"] = _ratio(hits, results.confusion[index].sum())
-        named[f"calibration of {label}"] = _number(results.metrics[f"classId:{index}"], names.CALIBRATION)
-    return named
+def _overall_metrics(results: ModelResults, gate: GateSettings, num_classes: int) -> dict[str, float | None]:
+    """Metrics of the whole test split by the name that people see."""
+    k = min(gate.top_k, num_classes)
+    return {name.format(k=k): _number(results.metrics[""], key) for name, key in _OVERALL.items()}
+
+
+def _class_row(index: int, label: str, candidate: ModelResults, baseline: ModelResults) -> ClassRow:
+    ours, theirs = _class_metrics(candidate, index), _class_metrics(baseline, index)
+    rows = {name: MetricRow(name=name, candidate=ours[name], baseline=theirs[name]) for name in ours}
+    return ClassRow(label=label, num_examples=int(candidate.confusion[index].sum()), **rows)
+
+
+def _class_metrics(results: ModelResults, index: int) -> dict[str, float | None]:
+    hits = results.confusion[index, index]
+    return {
+        "precision": _ratio(hits, results.confusion[:, index].sum()),
+        "recall": _ratio(hits, results.confusion[index].sum()),
+        "calibration": _number(results.metrics[f"classId:{index}"], names.CALIBRATION),
+    }
 
 
 def _ratio(part: float, whole: float) -> float | None:

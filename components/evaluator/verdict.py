@@ -33,6 +33,24 @@ class MetricRow(Settings):
         return self.candidate - self.baseline
 
 
+class ClassRow(Settings):
+    """One class in both models; precision and recall count the most probable class of each image.
+
+    Attributes:
+        label: the class.
+        num_examples: how many test examples are of it.
+        precision: share of the images called so that are so; None where none is called so.
+        recall: share of its images that are called so.
+        calibration: mean probability of the class over its share of the images; 1 is right on average.
+    """
+
+    label: str
+    num_examples: int
+    precision: MetricRow
+    recall: MetricRow
+    calibration: MetricRow
+
+
 class Verdict(Settings):
     """Whether the candidate may be pushed, and why.
 
@@ -41,6 +59,7 @@ class Verdict(Settings):
         sentence: the verdict in one sentence.
         reasons: what each rule found, in words.
         metrics: both models side by side.
+        class_metrics: the same for each class, in the order of the scores.
         num_test_examples: how many examples the metrics were computed on.
     """
 
@@ -48,6 +67,7 @@ class Verdict(Settings):
     sentence: str
     reasons: Annotated[tuple[str, ...], Field(strict=False)]
     metrics: Annotated[tuple[MetricRow, ...], Field(strict=False)]
+    class_metrics: Annotated[tuple[ClassRow, ...], Field(strict=False)] = ()
     num_test_examples: int
 
 
@@ -57,6 +77,7 @@ def decide(
     baseline: Mapping[str, float | None],
     num_test_examples: int,
     blessed: bool,
+    class_metrics: tuple[ClassRow, ...] = (),
 ) -> Verdict:
     """Puts TFMA's blessing into words.
 
@@ -65,7 +86,8 @@ def decide(
         candidate: value per metric of the fine-tuned model; "accuracy" is among them.
         baseline: the same of the frozen-only model.
         num_test_examples: number of evaluated examples.
-        blessed: TFMA's decision, which is the one that counts.
+        blessed: TFMA's decision; it counts together with the rules.
+        class_metrics: for the record; no rule depends on them.
     """
     metrics = tuple(
         MetricRow(name=name, candidate=value, baseline=baseline.get(name)) for name, value in candidate.items()
@@ -90,6 +112,7 @@ def decide(
         sentence=sentence,
         reasons=reasons,
         metrics=metrics,
+        class_metrics=class_metrics,
         num_test_examples=num_test_examples,
     )
 

@@ -49,11 +49,16 @@ class Account:
         return dict(Counter(item.reason for item in self.refused).most_common())
 
     def num_by_split(self) -> dict[str, dict[str, int]]:
-        """Number of examples by split and label, in alphabetical order."""
+        """Number of examples by split and label; train comes first, then eval, then test, then any others."""
         table: dict[str, dict[str, int]] = {}
-        for (split, label), count in sorted(self.accepted.items()):
+        for (split, label), count in sorted(self.accepted.items(), key=lambda item: (_rank(item[0][0]), item[0])):
             table.setdefault(split, {})[label] = count
         return table
+
+
+def _rank(split: str) -> int:
+    known = ("train", "eval", "test")
+    return known.index(split) if split in known else len(known)
 
 
 def add_up(accounts: Iterable[Account]) -> Account:

@@ -2,7 +2,7 @@
 
     python -m examples.digits.make_images FOLDER
 
-The digits are real: 1,797 scans of 8×8 pixels from 43 people, in scikit-learn's own package (E. Alpaydin and
+The digits are real: 1,797 scans of 8×8 pixels by 13 people, in scikit-learn's own package (E. Alpaydin and
 C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998). Nothing is downloaded.
 The digits that the backbone was pretrained on are left out: they are never photographs of this example.
 """
@@ -51,9 +51,7 @@ def write_images(folder: Path) -> Summary:
     flawed = flawed_files(photographs)
     for name in {Path(path).parent.name for path in photographs}:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    num_written = sum(
-        _write_if_different(folder, path, data) for path, data in (photographs | flawed).items()
-    )
+    num_written = sum(_write_if_different(folder, path, data) for path, data in (photographs | flawed).items())
     return Summary(len(photographs), len(flawed), num_written)
 
 

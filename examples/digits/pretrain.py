@@ -57,7 +57,7 @@ def pretraining_data() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         for _, encoded in photograph_files([digit]):
             images.append(decode_and_resize(encoded, IMAGE_SIZE_PX).numpy())
             labels.append(label)
-    return np.stack(images).astype(np.float32) / 255, np.array(labels, np.int64)
+    return np.stack(images).astype(np.float32) / np.float32(255), np.array(labels, np.int64)
 
 
 def _with_head(backbone: Any, num_classes: int) -> Any:

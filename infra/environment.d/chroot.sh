@@ -7,6 +7,9 @@ CHROOT_NAME="thaw-os-$(image_digest)"
 
 set_up_chroot() {
     buildah_is_there || return 1
+    if has nvidia-smi; then
+        say "warning: this way does not pass GPUs on; docker or podman with NVIDIA's container toolkit does"
+    fi
     with_lock 8 "$CACHE/lock" ensure_chroot || return 1
     sync_in_container
 }

@@ -44,7 +44,7 @@ build_image() {
         remove_killed_builds
         arguments+=(--isolation chroot --layers)
     fi
-    say "building the image $3 with $1 (about a minute)"
+    say "building the image $3 with $1 (the system about a minute, the packages some more)"
     DOCKER_BUILDKIT=1 logged "$1 build" "$1" "${arguments[@]}" "$ROOT" && return
     WHY="the image could not be built (see above)"
     return 1

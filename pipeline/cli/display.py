@@ -131,7 +131,7 @@ class Display:
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(width=1)
-        table.add_column(no_wrap=True, min_width=max(map(len, self._lines)))
+        table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, min_width=8, justify="right")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         with self._lock:

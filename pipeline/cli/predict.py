@@ -20,6 +20,8 @@ from trainer.errors import ConfigurationError, ThawError
 if TYPE_CHECKING:
     from trainer.serving import Prediction
 
+_MODEL = "saved_model.pb"
+
 
 def predict(model_dir: Path, images: Sequence[Path], as_json: bool) -> int:
     """Prints a prediction for each image.
@@ -50,9 +52,11 @@ def _predict(model_dir: Path, images: Sequence[Path]) -> "Sequence[Prediction]":
 
 
 def _check_places(model_dir: Path, images: Sequence[Path]) -> None:
-    """Before the seconds that TensorFlow takes to start."""
+    """Before the many seconds that TensorFlow takes to start."""
     if not model_dir.is_dir():
         raise ConfigurationError(f"there is no folder {model_dir}; MODEL_DIR is a SavedModel, or holds versions of one")
+    if not any(path for pattern in (_MODEL, f"*/{_MODEL}") for path in model_dir.glob(pattern)):
+        raise ConfigurationError(f"no {_MODEL} in {model_dir} or in a version below it; a pushed model has one")
     missing = [str(path) for path in images if not path.is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""

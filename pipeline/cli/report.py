@@ -1,5 +1,6 @@
 """What became of a run, in words and tables; the same at its end and when asked for later."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -8,12 +9,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from components.evaluator.verdict import MetricRow, Verdict
+from components.evaluator.verdict import ClassRow, MetricRow, Verdict
 from pipeline.cli.screen import counted, print_path, short_path
 from pipeline.run_record import RunRecord
 
 STYLES = {"pushed": "green", "refused": "yellow", "failed": "red", "interrupted": "red", "running": "cyan"}
 _SYMBOLS = {"pushed": "✓", "refused": "■", "failed": "✗", "interrupted": "✗", "running": "●"}
+
+
+_NUM_CLASSES_SHOWN = 10
 
 
 def status_text(status: str) -> Text:
@@ -31,6 +35,7 @@ def print_outcome(console: Console, record: RunRecord, *, with_reasons: bool) ->
     if record.verdict is not None:
         console.print()
         console.print(metrics_table(record.verdict))
+        _print_classes(console, record.verdict)
         console.print()
         _print_verdict(console, record, record.verdict, with_reasons)
 
@@ -65,6 +70,37 @@ def metrics_table(verdict: Verdict) -> Table:
     table.add_column("difference", justify="right")
     for row in verdict.metrics:
         table.add_row(row.name, _value(row.candidate), _value(row.baseline), _difference(row))
+    return table
+
+
+def _print_classes(console: Console, verdict: Verdict) -> None:
+    """The classes whose recall has fallen most come first; the rest is in the verdict's file."""
+    if not verdict.class_metrics:
+        return
+    worst_first = sorted(verdict.class_metrics, key=lambda row: (row.recall.difference or 0.0, row.label))
+    console.print()
+    console.print(classes_table(worst_first[:_NUM_CLASSES_SHOWN]))
+    num_more = len(worst_first) - _NUM_CLASSES_SHOWN
+    if num_more > 0:
+        console.print(f"… and {counted(num_more, 'class', 'classes')} more in verdict.json of the evaluation")
+
+
+def classes_table(rows: Sequence[ClassRow]) -> Table:
+    """Recall and precision of classes, candidate against baseline."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("class")
+    for name in ("images", "recall", "frozen", "difference", "precision", "frozen"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.label,
+            f"{row.num_examples:,}",
+            _value(row.recall.candidate),
+            _value(row.recall.baseline),
+            _difference(row.recall),
+            _value(row.precision.candidate),
+            _value(row.precision.baseline),
+        )
     return table
 
 

@@ -27,15 +27,11 @@ def c_library() -> Finding:
         return problem(what, f"macOS on {machine}", "TFX has wheels for arm64 only; use a Linux container")
     version = _glibc_version()
     if version is None:
-        return problem(
-            what, f"no glibc ({system})", "use Debian 13, Ubuntu 24.04 or newer, or the project's image"
-        )
+        return problem(what, f"no glibc ({system})", "use Debian 13, Ubuntu 24.04 or newer, or the project's image")
     found = f"glibc {'.'.join(map(str, version))} on {machine}"
     if version < MIN_GLIBC:
         needed = ".".join(map(str, MIN_GLIBC))
-        return problem(
-            what, found, f"{needed} is needed: Debian 13, Ubuntu 24.04, or ./thaw, which uses an image"
-        )
+        return problem(what, found, f"{needed} is needed: Debian 13, Ubuntu 24.04, or ./thaw, which uses an image")
     return ok(what, found)
 
 
@@ -54,9 +50,7 @@ def python() -> Finding:
     low, high = PYTHONS
     if low <= sys.version_info[:2] <= high:
         return ok("Python", found)
-    return problem(
-        "Python", found, "Python 3.11 to 3.13 is needed; `uv sync --locked` makes an environment with it"
-    )
+    return problem("Python", found, "Python 3.11 to 3.13 is needed; `uv sync --locked` makes an environment with it")
 
 
 def memory() -> Finding:
@@ -64,9 +58,7 @@ def memory() -> Finding:
     available = available_memory_bytes()
     found = f"{available / _GIB:.1f} GiB available"
     if available < _MEMORY_NEEDED:
-        return problem(
-            "memory", found, f"{_MEMORY_NEEDED // _GIB} GiB are needed; stop other programs, or add memory"
-        )
+        return problem("memory", found, f"{_MEMORY_NEEDED // _GIB} GiB are needed; stop other programs, or add memory")
     if available < _MEMORY_WANTED:
         return warning("memory", found, "enough for the digits; larger models want 4 GiB and more")
     return ok("memory", found)

@@ -79,6 +79,5 @@ def _resolve(dependency: Mapping[str, Any], packages: Iterable[Mapping[str, Any]
     return next(
         package
         for package in packages
-        if package["name"] == dependency["name"]
-        and dependency.get("version", package["version"]) == package["version"]
+        if package["name"] == dependency["name"] and dependency.get("version", package["version"]) == package["version"]
     )

@@ -41,7 +41,5 @@ def writable(what: str, folder: Path) -> Finding:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        return problem(
-            what, f"{existing} cannot be written: {error.strerror}", "mend its rights, or name another"
-        )
+        return problem(what, f"{existing} cannot be written: {error.strerror}", "mend its rights, or name another")
     return ok(what, str(folder) if existing == folder else f"{folder} (will be made)")

@@ -24,9 +24,7 @@ def starts(program: str = _PROGRAM, timeout_s: float = _TIMEOUT_S) -> Finding:
     try:
         done = _run([sys.executable, "-c", program], timeout_s)
     except subprocess.TimeoutExpired:
-        return problem(
-            what, f"do not start within {timeout_s:g} s", "see what the machine is busy with; try again"
-        )
+        return problem(what, f"do not start within {timeout_s:g} s", "see what the machine is busy with; try again")
     if done.returncode != 0:
         return problem(what, f"do not start: {_last_line(done.stderr)}", remedy)
     tensorflow, tfx, num_gpus = json.loads(_last_line(done.stdout))

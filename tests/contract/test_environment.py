@@ -1,118 +1,17 @@
 """infra/environment: which way it takes, when it sets up again, what it passes through.
 
-The script is real, in a checkout of its own; what stands around it (the machine's glibc, uv, docker)
-is doctored through PATH, so that the tests need neither network nor root.
+The script is real, in a checkout of its own, on a doctored machine.
 """
 
+import fcntl
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
-import sys
-import textwrap
 import time
 
 import pytest
-
-ROOT = pathlib.Path(__file__).parents[2]
-TOOLS = (
-    *(
-        "awk",
-        "bash",
-        "cat",
-        "cut",
-        "dirname",
-        "echo",
-        "env",
-        "flock",
-        "grep",
-        "head",
-        "ln",
-        "ls",
-        "mkdir",
-        "mv",
-    ),
-    *("perl", "readlink", "rm", "sed", "sh", "sha256sum", "sleep", "sort", "tail", "timeout", "tr", "true"),
-)
-# Counts its calls, and makes of .venv as much as the script looks at.
-FAKE_UV = """
-    case "$1" in
-        --version) echo "uv ${FAKE_UV_VERSION:-99.0.0}" ;;
-        cache) echo "$HOME/.cache/uv" ;;
-        sync)
-            echo sync >>"$HOME/calls"
-            sleep "${FAKE_UV_SECONDS:-0}"
-            mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"
-            ln -sf "$REAL_PYTHON" "$UV_PROJECT_ENVIRONMENT/bin/python"
-            echo "$UV_PROJECT_ENVIRONMENT" >"$UV_PROJECT_ENVIRONMENT/bin/activate"
-            exit "${FAKE_UV_STATUS:-0}" ;;
-    esac
-"""
-# Runs the command on this machine, with the variables that it was told to set.
-FAKE_DOCKER = """
-    case "$1" in
-        info) [ -z "${FAKE_DOCKER_DOWN:-}" ] || { echo "Cannot connect to the daemon" >&2; exit 1; } ;;
-        run)
-            printf '%s\\n' "$@" >"$HOME/docker-arguments"
-            while [ "${1#localhost/}" = "$1" ]; do
-                case "$1 $2" in "--env PATH="*) ;; "--env "*=*) export "$2" ;; esac
-                shift
-            done
-            shift
-            "$@" ;;
-    esac
-"""
-
-
-class Machine:
-    """A doctored machine with a checkout, in which infra/environment runs."""
-
-    def __init__(self, folder: pathlib.Path, glibc: str = "2.41") -> None:
-        self.checkout = folder / "check out ü"
-        self.home = folder / "home"
-        self.bin = folder / "bin"
-        for made in (self.checkout, self.home, self.bin):
-            made.mkdir()
-        shutil.copytree(ROOT / "infra", self.checkout / "infra")
-        for name in ("thaw", "uv.lock", "pyproject.toml"):
-            shutil.copy2(ROOT / name, self.checkout / name)
-        for name in filter(shutil.which, TOOLS):
-            (self.bin / name).symlink_to(str(shutil.which(name)))
-        self.add("getconf", f"echo glibc {glibc}")
-        self.add("id", 'case "$1" in -u) echo 1000 ;; *) echo 1000 ;; esac')
-        self.add("uname", 'case "$1" in -m) echo "${FAKE_MACHINE:-x86_64}" ;; *) echo Linux ;; esac')
-        self.add("c++", "true")
-
-    def add(self, name: str, script: str) -> None:
-        """Puts a program of this name on PATH."""
-        path = self.bin / name
-        path.write_text(f"#!{shutil.which('bash')}\n{textwrap.dedent(script)}\n")
-        path.chmod(0o755)
-
-    def environ(self, **extra: str) -> dict[str, str]:
-        base = {"PATH": str(self.bin), "HOME": str(self.home), "REAL_PYTHON": sys.executable}
-        return {**base, "LANG": "C.UTF-8", **extra}
-
-    def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [str(self.checkout / "infra/environment"), *arguments],
-            env=self.environ(**extra),
-            cwd=self.home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, **extra)
-        out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
-
-    def num_syncs(self) -> int:
-        calls = self.home / "calls"
-        return len(calls.read_text().splitlines()) if calls.exists() else 0
+from doctored_machine import FAKE_DOCKER, FAKE_UV, Machine
 
 
 @pytest.fixture
@@ -195,6 +94,13 @@ def test_a_second_start_sets_up_nothing_and_says_nothing(machine: Machine) -> No
     assert (second.returncode, second.stderr, machine.num_syncs()) == (0, "", 1)
 
 
+def test_a_start_does_not_wait_for_a_set_up_that_does_not_concern_it(machine: Machine) -> None:
+    machine.run("run", "true")
+    with (machine.checkout / ".thaw/lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert machine.run("run", "true").stderr == ""
+
+
 @pytest.mark.parametrize("name", ["uv.lock", "pyproject.toml", "infra/Containerfile"])
 def test_a_changed_input_sets_up_again(machine: Machine, name: str) -> None:
     machine.run("run", "true")
@@ -262,9 +168,7 @@ def test_arguments_and_folder_pass_through_unchanged(machine: Machine) -> None:
 
 def test_a_signal_reaches_the_command_itself(machine: Machine) -> None:
     machine.run("setup")
-    process = machine.start(
-        "run", "bash", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
-    )
+    process = machine.start("run", "bash", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done")
     assert process.stdout and process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=20) == 7
@@ -284,9 +188,7 @@ def test_another_way_makes_the_venv_anew(machine: Machine) -> None:
     assert not (machine.checkout / ".venv/left-over").exists()
 
 
-def test_a_container_gets_the_folders_and_variables_it_needs(
-    old_machine: Machine, tmp_path: pathlib.Path
-) -> None:
+def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machine, tmp_path: pathlib.Path) -> None:
     old_machine.add("uv", FAKE_UV)
     old_machine.add("docker", FAKE_DOCKER)
     data = pathlib.Path("/opt")
@@ -302,9 +204,7 @@ def test_a_container_gets_the_folders_and_variables_it_needs(
     assert arguments[arguments.index("--user") + 1] == "1000:1000"
 
 
-@pytest.mark.parametrize(
-    ("mounts", "complaint"), [("/no/such", "no folder"), ("/usr", "belongs to the container")]
-)
+@pytest.mark.parametrize(("mounts", "complaint"), [("/no/such", "no folder"), ("/usr", "belongs to the container")])
 def test_a_mount_that_cannot_be_is_refused(old_machine: Machine, mounts: str, complaint: str) -> None:
     old_machine.add("uv", FAKE_UV)
     old_machine.add("docker", FAKE_DOCKER)

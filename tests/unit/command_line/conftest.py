@@ -43,7 +43,8 @@ def config_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "THAW_COMMAND")}
+    left_out = ("COLUMNS", "PYTHONUNBUFFERED", "THAW_COMMAND")
+    plain = {name: value for name, value in os.environ.items() if name not in left_out}
     return {**plain, "PYTHONPATH": str(REPOSITORY), "TZ": "UTC"}
 
 

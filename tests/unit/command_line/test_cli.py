@@ -80,7 +80,7 @@ def test_help_of_each_command_has_an_example_and_the_exit_statuses(thaw: Thaw, c
         (["runs", "--limit", "0"], "thaw: invalid value for "),
         (["show", "last", "config.yaml"], "thaw: there is no run 'last' in runs/shapes; `thaw runs` lists them\n"),
         (["predict", "nix", "config.yaml"], "thaw: there is no folder nix; "),
-        (["predict", ".", "nix.png"], "thaw: there is no file nix.png; give JPEG or PNG files\n"),
+        (["predict", ".", "config.yaml"], "thaw: no saved_model.pb in . or in a version below it; "),
         (["doctor", "nix.yaml"], "thaw: there is no file nix.yaml; "),
     ],
 )
@@ -119,19 +119,23 @@ def test_messages_name_the_command_as_the_wrapper_says(environment: dict[str, st
     assert done.stderr == "thaw: no such command 'nix'; `./thaw --help` explains\n"
 
 
-def test_reader_that_stops_reading_causes_no_traceback(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("arguments", [["config", "--schema"], ["config", "config.yaml"]])
+def test_reader_that_stops_reading_causes_no_traceback(
+    environment: dict[str, str], config_path: Path, arguments: list[str]
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "config", "--schema"],
+        [sys.executable, "-m", "pipeline.cli", *arguments],
         env=environment,
+        cwd=config_path.parent,
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
     os.close(writing)
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_doctor_ends_with_0_where_a_run_can_work(thaw: Thaw, config_path: Path) -> None:
@@ -149,8 +153,9 @@ def test_doctor_ends_with_1_where_it_cannot(thaw: Thaw, config_path: Path) -> No
     assert "`thaw run` cannot work here: 1 problem.\n" in done.stdout
 
 
-def test_folder_that_is_no_model_is_told_with_1(thaw: Thaw, config_path: Path) -> None:
-    done = thaw("predict", config_path.parent, config_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("thaw: no complete SavedModel in ")
-    assert "Traceback" not in done.stderr
+def test_missing_photograph_is_told(thaw: Thaw, tmp_path: Path) -> None:
+    version = tmp_path / "serving" / "17"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    done = thaw("predict", "serving", "a.png", "b.png")
+    assert (done.returncode, done.stderr) == (2, "thaw: there is no file a.png (and 1 more); give JPEG or PNG files\n")

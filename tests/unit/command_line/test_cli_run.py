@@ -11,6 +11,7 @@ import pytest
 from conftest import Thaw
 
 from pipeline import root_lock, run_record
+from pipeline.config import load_configuration
 from pipeline.run_record import RunRecord
 
 
@@ -162,10 +163,11 @@ def test_runs_are_listed_from_any_folder_above_them(thaw_with_fake_pipeline: Tha
     assert ["runs/shapes"] in rows
 
 
-def test_old_runs_beyond_the_limit_are_counted(thaw_with_fake_pipeline: Thaw, config_path: Path) -> None:
+def test_old_runs_beyond_the_limit_are_counted(thaw: Thaw, config_path: Path, root: Path) -> None:
+    configuration = load_configuration(config_path)
     for _ in range(3):
-        thaw_with_fake_pipeline("run", config_path, ends="reused")
-    assert "… and 2 older; --limit 3 lists all\n" in thaw_with_fake_pipeline("runs", "-n", "1").stdout
+        run_record.create(root, configuration, config_path)
+    assert "… and 2 older; --limit 3 lists all\n" in thaw("runs", config_path, "-n", "1").stdout
 
 
 def test_unreadable_record_does_not_hide_the_others(

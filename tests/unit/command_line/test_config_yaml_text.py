@@ -13,6 +13,7 @@ from pipeline.config.yaml_text import dump, parse
     [
         ("1e-5", 1e-5),
         ("1E+3", 1000.0),
+        ("2e3", 2000.0),
         ("-.5", -0.5),
         ("3.", 3.0),
         (".inf", math.inf),

@@ -18,9 +18,7 @@ def head_phase(**changes: Any) -> PhaseSettings:
 
 def fine_tune_phase(**changes: Any) -> PhaseSettings:
     boundary = Boundary(layer="block4_conv")
-    return PhaseSettings(
-        **{"name": "fine_tune", "unfreeze": boundary, "epochs": 1, "learning_rate": 0.005, **changes}
-    )
+    return PhaseSettings(**{"name": "fine_tune", "unfreeze": boundary, "epochs": 1, "learning_rate": 0.005, **changes})
 
 
 def settings(**changes: Any) -> ModelSettings:

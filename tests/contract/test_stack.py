@@ -1,0 +1,170 @@
+"""What our code relies on in Keras and TensorFlow: an upgrade that changes one of these must be noticed."""
+
+import io
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _devices(logical_cpus: int) -> None:
+    """This file may be the first to start TensorFlow."""
+
+
+@pytest.fixture
+def data() -> tuple[np.ndarray, np.ndarray]:
+    keras.utils.set_random_seed(0)  # operations are deterministic in these tests, and random ones want a seed
+    draw = np.random.default_rng(0)
+    return draw.normal(3.0, 2.0, (32, 4)).astype(np.float32), draw.integers(0, 2, 32)
+
+
+def dense_after(*layers: keras.layers.Layer) -> keras.Sequential:
+    return keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2, activation="softmax")])
+
+
+def compiled(model: keras.Model) -> keras.Model:
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", jit_compile=False)
+    return model
+
+
+def values(layer: keras.layers.Layer) -> list[np.ndarray]:
+    return [np.array(variable) for variable in layer.weights]
+
+
+def moved(before: list[np.ndarray], after: list[np.ndarray]) -> list[bool]:
+    return [not np.array_equal(left, right) for left, right in zip(before, after, strict=True)]
+
+
+class WeightsOfEpochs(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: list[list[np.ndarray]] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.weights.append(self.model.get_weights())
+        assert logs is not None
+        logs["judged"] = [3.0, 1.0, 2.0][epoch]
+
+
+@pytest.mark.parametrize("patience", [1, 3], ids=["stopped early", "all epochs trained"])
+def test_early_stopping_restores_the_best_weights_however_training_ends(
+    data: tuple[np.ndarray, np.ndarray], patience: int
+) -> None:
+    model = compiled(dense_after())
+    epochs = WeightsOfEpochs()
+    stopping = keras.callbacks.EarlyStopping("judged", mode="min", patience=patience, restore_best_weights=True)
+    model.fit(*data, epochs=3, callbacks=[epochs, stopping], verbose=0)
+    assert len(epochs.weights) == 3
+    assert not any(moved(epochs.weights[1], model.get_weights()))
+    assert any(moved(epochs.weights[2], model.get_weights()))
+
+
+def test_a_frozen_batch_norm_does_not_move_in_fit_and_a_trainable_one_does(
+    data: tuple[np.ndarray, np.ndarray],
+) -> None:
+    for trainable in (False, True):
+        norm = keras.layers.BatchNormalization(trainable=trainable)
+        model = compiled(dense_after(norm))
+        before = values(norm)
+        model.fit(*data, verbose=0)
+        assert moved(before, values(norm)) == [trainable] * 4
+
+
+def test_a_change_of_trainable_has_no_effect_until_the_model_is_compiled_again(
+    data: tuple[np.ndarray, np.ndarray],
+) -> None:
+    layer = keras.layers.Dense(4)
+    model = compiled(dense_after(layer))
+    model.fit(*data, verbose=0)
+    layer.trainable = False
+    before = values(layer)
+    model.fit(*data, verbose=0)
+    assert any(moved(before, values(layer))), "freezing took effect without compile: _compile may be simpler now"
+    compiled(model)
+    before = values(layer)
+    model.fit(*data, verbose=0)
+    assert not any(moved(before, values(layer)))
+
+
+class CallsWithTrainingFalse(keras.Model):
+    def __init__(self, base: keras.Model) -> None:
+        super().__init__()
+        self.base = base
+        self.head = keras.layers.Dense(2, activation="softmax")
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        return self.head(self.base(inputs, training=False))
+
+
+def base_with_norm() -> tuple[keras.Model, keras.layers.Layer]:
+    inputs, norm = keras.Input((4,)), keras.layers.BatchNormalization()
+    return keras.Model(inputs, norm(inputs)), norm
+
+
+def test_training_false_holds_inside_the_call_of_a_subclass(data: tuple[np.ndarray, np.ndarray]) -> None:
+    base, norm = base_with_norm()
+    model = compiled(CallsWithTrainingFalse(base))
+    model.fit(*data, verbose=0)
+    assert moved([np.zeros(4), np.ones(4)], [np.array(norm.moving_mean), np.array(norm.moving_variance)]) == [False] * 2
+
+
+def test_training_false_is_overridden_by_fit_in_a_functional_model(data: tuple[np.ndarray, np.ndarray]) -> None:
+    """Why `Classifier` is a subclass; where this fails, it need not be one any more."""
+    base, norm = base_with_norm()
+    inputs = keras.Input((4,))
+    head = keras.layers.Dense(2, activation="softmax")
+    model = compiled(keras.Model(inputs, head(base(inputs, training=False))))
+    model.fit(*data, verbose=0)
+    assert any(moved([np.zeros(4)], [np.array(norm.moving_mean)]))
+
+
+def test_keras_counts_padding_in_val_loss_and_not_in_weighted_metrics(data: tuple[np.ndarray, np.ndarray]) -> None:
+    """Why phases are judged by a metric and not by `val_loss`."""
+    model = dense_after()
+    metric = keras.metrics.SparseCategoricalCrossentropy(name="log_loss")
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(), weighted_metrics=[metric])
+    inputs, labels = data
+    weights = np.repeat([1.0, 0.0], 16)
+    found = model.evaluate(inputs, labels, sample_weight=weights, batch_size=32, verbose=0, return_dict=True)
+    probabilities = model.predict(inputs, verbose=0)[np.arange(32), labels]
+    assert found["log_loss"] == pytest.approx(-np.log(probabilities[:16]).mean(), rel=1e-4)
+    assert found["loss"] == pytest.approx(found["log_loss"] / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("antialias", "is_close"), [(True, True), (False, False)])
+def test_resize_is_close_to_pillow_with_antialias_only(antialias: bool, is_close: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (120, 90, 3), np.uint8)
+    expected = np.asarray(Image.fromarray(noise).resize((32, 32), Image.Resampling.BILINEAR), float)
+    found = tf.image.resize(noise, [32, 32], "bilinear", antialias=antialias).numpy()
+    assert (np.abs(found - expected).mean() < 0.5) == is_close
+
+
+def test_jpegs_decoded_to_an_eighth_are_refused_exactly_where_whole_ones_are() -> None:
+    """Ingestion checks files at an eighth of their size; what it lets in must not fail in Transform."""
+    draw = random.Random(0)
+    buffer = io.BytesIO()
+    Image.fromarray(load_sample_image("china.jpg")).resize((80, 56)).save(buffer, "JPEG", quality=85)
+    whole = buffer.getvalue()
+    outcomes = []
+    for number in range(300):
+        content = bytearray(whole)
+        if number % 3 == 0:
+            del content[draw.randrange(2, len(content)) :]
+        for _ in range(number % 4):
+            content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        outcomes.append((decodes(bytes(content), 8), decodes(bytes(content), 1)))
+    assert [eighth for eighth, _ in outcomes] == [full for _, full in outcomes]
+    assert 50 < sum(full for _, full in outcomes) < 290
+
+
+def decodes(content: bytes, ratio: int) -> bool:
+    try:
+        tf.io.decode_jpeg(content, channels=3, ratio=ratio)
+    except tf.errors.OpError:
+        return False
+    return True

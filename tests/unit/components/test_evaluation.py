@@ -1,0 +1,206 @@
+"""The numbers of the verdict are scikit-learn's, computed by real TFMA on two real SavedModels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.evaluator import verdict
+from components.evaluator.settings import GateSettings
+from components.evaluator.verdict import Verdict
+from trainer.errors import ThawError
+
+pytestmark = pytest.mark.slow
+
+GATE = GateSettings(min_accuracy=0.5, min_gain=0.0, top_k=2)
+BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Two exported models that disagree, the examples of the test split, and what each model says of them."""
+
+    models: dict[str, str]
+    examples: Path
+    labels: tuple[str, ...]
+    truth: np.ndarray
+    scores: dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def material(
+    tmp_path_factory: pytest.TempPathFactory, transform_graph: Path, digit_files: list[tuple[bytes, str]]
+) -> Material:
+    """The candidate's head is fitted to the digits; the baseline never predicts the last class."""
+    import tensorflow as tf
+
+    from trainer.classifier import Classifier
+    from trainer.export import SERVING_SIGNATURE, export
+    from trainer.small_cnn import small_cnn
+    from trainer.transform_graph import read_labels
+
+    folder = tmp_path_factory.mktemp("evaluation")
+    labels = read_labels(str(transform_graph))
+    truth = np.array([labels.index(label) for _, label in digit_files])
+    models, scores = {}, {}
+    for name in ("candidate", "baseline"):
+        tf.keras.utils.set_random_seed(1)
+        model = Classifier(small_cnn(8), "unit", num_classes=3, dropout_rate=0.0)
+        model.build((None, 8, 8, 3))
+        models[name] = str(folder / name)
+        fit_head(model, digit_files, truth, last_class_wins=name == "candidate")
+        serving = f"{models[name]}/Format-Serving"
+        export(model, str(transform_graph), 8, serving)
+        signature = tf.saved_model.load(serving).signatures[SERVING_SIGNATURE]
+        scores[name] = signature(images=tf.constant([content for content, _ in digit_files]))["scores"].numpy()
+    write_examples(folder / "examples" / "Split-test", digit_files)
+    return Material(models, folder / "examples", labels, truth, scores)
+
+
+def fit_head(model: Any, digit_files: list[tuple[bytes, str]], truth: np.ndarray, last_class_wins: bool) -> None:
+    """Fits the head by scikit-learn on a few features, so that it is good and not perfect."""
+    import tensorflow as tf
+    from sklearn.linear_model import LogisticRegression
+
+    from trainer.images import decode_and_resize
+
+    pixels = np.stack([decode_and_resize(tf.constant(content), 8) for content, _ in digit_files])
+    features = model.backbone(pixels / np.float32(255), training=False).numpy().mean(axis=(1, 2))
+    deviations = features.std(axis=0)
+    few = np.argsort(deviations)[-5:]
+    fitted = LogisticRegression(C=1.0, max_iter=1000).fit(features[:, few] / deviations[few], truth)
+    kernel = np.zeros((features.shape[1], 3))
+    kernel[few] = (fitted.coef_ / deviations[few]).T
+    model.head.kernel.assign(kernel)
+    logits = features @ kernel + fitted.intercept_
+    # Just enough that the last class never wins: AUC is computed at a finite number of thresholds.
+    handicap = 0.0 if last_class_wins else (logits[:, 2] - logits[:, :2].max(axis=-1)).max() + 0.1
+    model.head.bias.assign(fitted.intercept_ - np.array([0, 0, handicap]))
+
+
+def write_examples(folder: Path, digit_files: list[tuple[bytes, str]]) -> None:
+    import tensorflow as tf
+
+    folder.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(folder / "images-0")) as writer:
+        for content, label in digit_files:
+            values = {"image": content, "label": label.encode()}
+            features = {key: {"bytes_list": {"value": [value]}} for key, value in values.items()}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+Evaluate = Callable[..., tuple[Verdict, Any]]
+
+
+@pytest.fixture(scope="module")
+def evaluate(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
+    """Runs our Evaluator's executor; returns the verdict that it wrote and the blessing artifact."""
+
+    def run(gate: GateSettings, candidate: str = "candidate", baseline: str = "baseline") -> tuple[Verdict, Any]:
+        from tfx.dsl.components.base import base_beam_executor
+        from tfx.types import artifact_utils, standard_artifacts
+
+        from components.evaluator.executor import Executor
+
+        folder = tmp_path_factory.mktemp("evaluation")
+        examples, evaluation = standard_artifacts.Examples(), standard_artifacts.ModelEvaluation()
+        blessing = standard_artifacts.ModelBlessing()
+        models = [standard_artifacts.Model(), standard_artifacts.Model()]
+        uris = (str(material.examples), str(folder / "evaluation"), str(folder / "blessing"))
+        for artifact, uri in zip((examples, evaluation, blessing), uris, strict=True):
+            artifact.uri = uri
+        for number, (artifact, name) in enumerate(zip(models, (candidate, baseline), strict=True)):
+            artifact.uri, artifact.id = material.models.get(name, name), number + 1
+        examples.split_names = artifact_utils.encode_split_names(["test"])
+        context = base_beam_executor.BaseBeamExecutor.Context(
+            beam_pipeline_args=BEAM, tmp_dir=str(folder / "temporary"), unique_id="1"
+        )
+        inputs = {"examples": [examples], "model": models[:1], "baseline_model": models[1:]}
+        properties = {"gate_settings": gate.model_dump_json(), "example_splits": '["test"]'}
+        Executor(context).Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
+        return verdict.read(evaluation.uri), blessing
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def evaluated(evaluate: Evaluate) -> tuple[Verdict, Any]:
+    return evaluate(GATE)
+
+
+def is_blessed(blessing: Any) -> bool:
+    files = sorted(path.name for path in Path(blessing.uri).iterdir())
+    assert files in (["BLESSED"], ["NOT_BLESSED"])
+    assert (blessing.get_int_custom_property("blessed") == 1) == (files == ["BLESSED"])
+    return files == ["BLESSED"]
+
+
+def test_the_metrics_equal_scikit_learns(evaluated: tuple[Verdict, Any], material: Material) -> None:
+    from sklearn import metrics
+
+    rows = {row.name: row for row in evaluated[0].metrics}
+    for row in evaluated[0].class_metrics:
+        rows |= {f"{part.name} of {row.label}": part for part in (row.precision, row.recall, row.calibration)}
+    for name in ("candidate", "baseline"):
+        scores = material.scores[name].astype(float)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        found = {row_name: getattr(row, name) for row_name, row in rows.items()}
+        predicted = scores.argmax(axis=-1)
+        assert found["accuracy"] == pytest.approx(metrics.accuracy_score(material.truth, predicted), abs=1e-6)
+        top_2 = metrics.top_k_accuracy_score(material.truth, scores, k=2)
+        assert found["top-2 accuracy"] == pytest.approx(top_2, abs=1e-6)
+        log_loss = -np.log(np.clip(scores[np.arange(len(scores)), material.truth], 1e-7, 1)).mean()
+        assert found["log loss"] == pytest.approx(log_loss, rel=1e-3)
+        auc = metrics.roc_auc_score(material.truth, scores, multi_class="ovr", average="macro")
+        assert found["AUC"] == pytest.approx(auc, abs=1e-2)
+        for index, label in enumerate(material.labels):
+            is_class, says_class = material.truth == index, predicted == index
+            precision = (is_class & says_class).sum() / says_class.sum() if says_class.any() else None
+            assert found[f"precision of {label}"] == (precision if precision is None else pytest.approx(precision))
+            assert found[f"recall of {label}"] == pytest.approx((is_class & says_class).sum() / is_class.sum())
+            calibration = scores[:, index].mean() / is_class.mean()
+            assert found[f"calibration of {label}"] == pytest.approx(calibration, rel=1e-3)
+
+
+def test_the_precision_of_a_class_that_is_never_predicted_is_none(
+    evaluated: tuple[Verdict, Any], material: Material
+) -> None:
+    assert 2 not in material.scores["baseline"].argmax(axis=-1)
+    row = evaluated[0].class_metrics[2]
+    assert row.label == material.labels[2]
+    assert row.precision.baseline is None and row.precision.candidate is not None
+
+
+def test_a_better_model_above_the_floor_is_blessed(evaluated: tuple[Verdict, Any], material: Material) -> None:
+    found, blessing = evaluated
+    assert found.approved and is_blessed(blessing)
+    assert found.num_test_examples == len(material.truth)
+
+
+@pytest.mark.parametrize(
+    ("gate", "candidate", "baseline"),
+    [
+        (GateSettings(min_accuracy=0.999, min_gain=0.0), "candidate", "baseline"),
+        (GateSettings(min_accuracy=0.1, min_gain=0.0), "baseline", "candidate"),
+        (GateSettings(min_accuracy=0.1, min_gain=0.001), "candidate", "candidate"),
+    ],
+    ids=["below the floor", "worse than the baseline", "no gain"],
+)
+def test_a_model_that_fails_a_rule_is_marked_as_not_blessed(
+    evaluate: Evaluate, gate: GateSettings, candidate: str, baseline: str
+) -> None:
+    found, blessing = evaluate(gate, candidate, baseline)
+    assert not found.approved and not is_blessed(blessing)
+
+
+def test_a_model_equal_to_its_baseline_passes_where_no_gain_is_asked_for(evaluate: Evaluate) -> None:
+    found, blessing = evaluate(GATE, "candidate", "candidate")
+    assert found.approved and is_blessed(blessing)
+
+
+def test_an_incomplete_model_is_refused_in_words(evaluate: Evaluate, tmp_path: Path) -> None:
+    with pytest.raises(ThawError, match=r"no complete SavedModel in .*run FineTuner again"):
+        evaluate(GATE, candidate=str(tmp_path))

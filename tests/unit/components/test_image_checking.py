@@ -1,0 +1,153 @@
+"""What is refused at the door, with which reason; and that what is let in can be decoded later."""
+
+import io
+import random
+import resource
+import struct
+import warnings
+import zlib
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+from sklearn.datasets import load_sample_image
+
+from components.image_example_gen.checking import ImageFacts, Reason, Refusal, check
+from trainer.images import decode
+
+MAX_PIXELS = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def photograph() -> Image.Image:
+    return Image.fromarray(load_sample_image("china.jpg")).resize((96, 64))
+
+
+def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def refusal(content: bytes, max_pixels: int = MAX_PIXELS) -> Refusal:
+    with pytest.raises(Refusal) as raised:
+        check(content, max_pixels)
+    return raised.value
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is, and has nothing more to say."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("file_format", "mode", "options"),
+    [
+        ("JPEG", "RGB", {}),
+        ("JPEG", "RGB", {"progressive": True}),
+        ("JPEG", "L", {}),
+        ("JPEG", "CMYK", {}),
+        ("PNG", "RGB", {}),
+        ("PNG", "RGBA", {}),
+        ("PNG", "P", {}),
+        ("PNG", "1", {}),
+        ("PNG", "L", {}),
+    ],
+)
+def test_a_whole_image_is_let_in_with_its_size(
+    photograph: Image.Image, file_format: str, mode: str, options: dict[str, object]
+) -> None:
+    content = encoded(photograph.convert(mode), file_format, **options)
+    assert check(content, MAX_PIXELS) == ImageFacts(file_format.lower(), 96, 64)
+    assert decode(tf.constant(content)).shape == (64, 96, 3)
+
+
+def test_two_pictures_in_one_jpeg_are_let_in_as_the_first(photograph: Image.Image) -> None:
+    content = encoded(photograph, "MPO", save_all=True, append_images=[photograph.rotate(90)])
+    assert check(content, MAX_PIXELS) == ImageFacts("jpeg", 96, 64)
+    assert decode(tf.constant(content)).shape == (64, 96, 3)
+
+
+def test_an_empty_file_is_refused() -> None:
+    assert refusal(b"").reason is Reason.EMPTY_FILE
+
+
+@pytest.mark.parametrize("content", [b"just a text\n", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", bytes(1000)])
+def test_what_is_no_image_is_refused_as_such(content: bytes) -> None:
+    assert refusal(content).reason in (Reason.NOT_AN_IMAGE, Reason.CANNOT_BE_DECODED)
+    assert refusal(b"just a text\n").reason is Reason.NOT_AN_IMAGE
+    assert "just a" in refusal(b"just a text\n").detail
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "BMP", "WEBP", "TIFF"])
+def test_another_format_is_refused_by_its_name(photograph: Image.Image, file_format: str) -> None:
+    found = refusal(encoded(photograph, file_format))
+    assert found.reason is Reason.UNSUPPORTED_FORMAT
+    assert file_format in found.detail
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_truncated_image_is_refused(photograph: Image.Image, file_format: str, share: float) -> None:
+    content = encoded(photograph, file_format)
+    found = refusal(content[: int(len(content) * share)])
+    assert found.reason is Reason.CANNOT_BE_DECODED
+    assert found.detail and "\n" not in found.detail
+
+
+def test_more_pixels_than_allowed_are_refused_with_both_numbers(photograph: Image.Image) -> None:
+    content = encoded(photograph, "PNG")
+    assert check(content, 96 * 64)
+    found = refusal(content, max_pixels=96 * 64 - 1)
+    assert found.reason is Reason.TOO_MANY_PIXELS
+    assert "96x64" in found.detail and "6143" in found.detail
+
+
+@pytest.mark.parametrize("side_px", [12_000, 60_000])
+def test_a_decompression_bomb_is_refused_before_memory_is_taken(side_px: int) -> None:
+    """60,000 is beyond Pillow's own limit, 12,000 below it."""
+    check(png_header_of_one_pixel(), MAX_PIXELS)
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert refusal(png_header(side_px, side_px)).reason is Reason.TOO_MANY_PIXELS
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 50 * 1024
+
+
+def png_header_of_one_pixel() -> bytes:
+    return encoded(Image.new("RGB", (1, 1)), "PNG")
+
+
+@pytest.mark.xfail(
+    strict=True, reason="Pillow's own limit of 179 million pixels holds whatever max_image_pixels allows"
+)
+def test_the_limit_that_counts_is_ours_and_not_pillows() -> None:
+    found = refusal(png_header(20_000, 20_000), max_pixels=500_000_000)
+    assert found.reason is not Reason.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_whatever_is_let_in_can_be_decoded_by_training(photograph: Image.Image, file_format: str) -> None:
+    """300 files with bits flipped or bytes cut: a file that passed and then failed would stop a whole run."""
+    draw = random.Random(7)
+    content = encoded(photograph, file_format)
+    num_accepted = 0
+    for _ in range(300):
+        mutated = bytearray(
+            content[: draw.randrange(len(content) // 2, len(content) + 1)] if draw.random() < 0.3 else content
+        )
+        for _ in range(draw.randrange(4)):
+            mutated[draw.randrange(len(mutated))] ^= 1 << draw.randrange(8)
+        try:
+            facts = check(bytes(mutated), MAX_PIXELS)
+        except Refusal as found:
+            assert found.reason in set(Reason)
+            continue
+        num_accepted += 1
+        assert decode(tf.constant(bytes(mutated))).shape == (facts.height_px, facts.width_px, 3)
+    assert 20 < num_accepted < 300

@@ -1,0 +1,264 @@
+"""The benchmarks' own machinery. Run as a module, this file is a measured process; see the bottom."""
+
+import hashlib
+import json
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from benchmarks import ingest, photographs, training
+from benchmarks.figures import Figure, Goal, fixed_cost_s, mean_and_deviation, slope_per_s, write_results
+from benchmarks.isolation import BenchmarkError, Measurement, report_from, run_isolated
+from benchmarks.machine import cpu_model, machine_facts
+
+THIS_MODULE = "tests.unit.test_benchmarks"
+
+
+def test_slope_leaves_the_fixed_cost_out() -> None:
+    seconds = (7 + 2000 / 50, 7 + 6000 / 50)
+    assert slope_per_s((2000, 6000), seconds) == pytest.approx(50)
+    assert fixed_cost_s(2000, seconds[0], 50) == pytest.approx(7)
+
+
+def test_no_slope_where_more_work_took_no_longer() -> None:
+    assert slope_per_s((2000, 6000), (10.0, 10.0)) is None
+    assert fixed_cost_s(2000, 10.0, None) is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "holds"),
+    [
+        (Goal(">=", 0.3), 0.3, True),
+        (Goal(">=", 0.3), 0.29, False),
+        (Goal(">", 0), 0.0, False),
+        (Goal("<", 0), -0.1, True),
+        (Goal("<", 0), 0.0, False),
+        (Goal("<=", 1), 1.0, True),
+        (Goal(">=", 0.3), None, False),
+        (None, 5.0, None),
+    ],
+)
+def test_goal_is_held_against_the_value(goal: Goal | None, value: float | None, holds: bool | None) -> None:
+    assert Figure("speed", value, "images/s", goal).holds is holds
+
+
+def test_results_are_rows_of_five_keys_beside_the_machine(tmp_path: Path) -> None:
+    figures = [Figure("speed", 123.456, "images/s", Goal(">=", 200)), Figure("memory", None, "MiB")]
+    path = write_results("some", figures, {"cpu": "a processor"}, tmp_path / "results")
+    assert json.loads(path.read_text()) == [
+        {"name": "speed", "value": 123.5, "unit": "images/s", "goal": ">= 200", "holds": False},
+        {"name": "memory", "value": None, "unit": "MiB", "goal": None, "holds": None},
+    ]
+    assert json.loads((tmp_path / "results" / "some.machine.json").read_text()) == {"cpu": "a processor"}
+
+
+def test_machine_facts_name_no_host_and_no_folder() -> None:
+    facts = machine_facts()
+    text = json.dumps(facts)
+    assert facts["num_cores"] and facts["memory_gib"] and facts["cpu"]
+    assert str(Path.home()) not in text and str(Path.cwd()) not in text
+    assert platform.node() not in text.split('"')
+
+
+def test_processor_is_read_from_the_list_of_linux(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2: fast\nprocessor\t: 1\n")
+    assert cpu_model(cpuinfo) == "Some CPU @ 2: fast"
+
+
+def test_memory_is_that_of_the_measured_process_alone() -> None:
+    small = run_isolated(THIS_MODULE, "allocate", 0)
+    large = run_isolated(THIS_MODULE, "allocate", 400)
+    again = run_isolated(THIS_MODULE, "allocate", 0)
+    assert large.peak_memory_mib - small.peak_memory_mib == pytest.approx(400, abs=40)
+    assert again.peak_memory_mib == pytest.approx(small.peak_memory_mib, abs=40)
+
+
+def test_memory_of_the_measured_process_s_own_children_counts() -> None:
+    assert run_isolated(THIS_MODULE, "allocate_in_child", 400).peak_memory_mib > 400
+
+
+def test_result_comes_back_from_the_measured_process() -> None:
+    assert run_isolated(THIS_MODULE, "allocate", 1).result == {"num_mib": 1}
+
+
+def test_failed_process_is_told_with_the_end_of_its_log() -> None:
+    with pytest.raises(BenchmarkError, match=r"exit status 1(.|\n)*ValueError: it went wrong"):
+        run_isolated(THIS_MODULE, "fail")
+
+
+def test_process_without_a_result_is_a_failure() -> None:
+    with pytest.raises(BenchmarkError, match="exit status 0"):
+        run_isolated(THIS_MODULE, "leave")
+
+
+def test_photographs_have_the_stated_size_and_lie_in_three_classes(tmp_path: Path) -> None:
+    folder = photographs.photographs_folder(7, tmp_path)
+    sizes = Counter(path.parent.name for path in folder.glob("*/*.jpg"))
+    assert sizes == {"class_0": 3, "class_1": 2, "class_2": 2}
+    for path in folder.glob("*/*.jpg"):
+        with Image.open(path) as image:
+            assert (image.size, image.format) == ((500, 375), "JPEG")
+
+
+def test_photographs_differ_and_the_smaller_set_begins_the_larger(tmp_path: Path) -> None:
+    small, large = (photographs.photographs_folder(number, tmp_path) for number in (6, 12))
+    contents = {path.relative_to(large): path.read_bytes() for path in large.glob("*/*.jpg")}
+    assert len(set(contents.values())) == 12
+    for path in small.glob("*/*.jpg"):
+        assert path.read_bytes() == contents[path.relative_to(small)]
+    assert photographs.warm_up(large) == sum(map(len, contents.values()))
+
+
+def test_photographs_are_made_once(tmp_path: Path) -> None:
+    folder = photographs.photographs_folder(3, tmp_path)
+    times = [path.stat().st_mtime_ns for path in folder.glob("*/*.jpg")]
+    assert photographs.photographs_folder(3, tmp_path) == folder
+    assert [path.stat().st_mtime_ns for path in folder.glob("*/*.jpg")] == times
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_rounds_are_interleaved_and_stock_runs_once() -> None:
+    plan = ingest.Plan(sizes=(20, 60), stock_sizes=(2, 6), num_rounds=2)
+    first = [("thaw", 20), ("tf.data", 20), ("thaw", 60), ("tf.data", 60)]
+    assert ingest.schedule(plan) == [*first, ("stock TFX", 2), ("stock TFX", 6), *reversed(first)]
+
+
+def test_ingest_figures_are_ratios_of_slopes_between_medians() -> None:
+    plan = ingest.Plan(sizes=(2000, 6000), stock_sizes=(200, 600), num_rounds=3)
+    runs = [
+        *(_run("thaw", size, 10 + size / 100 + noise) for size in plan.sizes for noise in (-1, 0, 100)),
+        *(_run("tf.data", size, 1 + size / 250 + noise) for size in plan.sizes for noise in (0, 0, 0)),
+        *(_run("stock TFX", size, 30 + size / 8) for size in plan.stock_sizes),
+    ]
+    summaries = [
+        ingest.summarize(variant, plan.sizes_of(variant), runs) for variant in ("thaw", "tf.data", "stock TFX")
+    ]
+    figures = {figure.name: figure for figure in ingest.figures_of(summaries)}
+    assert figures["thaw: slope"].value == pytest.approx(100)
+    assert figures["thaw: fixed cost"].value == pytest.approx(10)
+    assert figures["thaw: 2,000 photographs, time"].value == pytest.approx(30)
+    assert figures["thaw: 6,000 photographs, peak memory"].value == 1000
+    assert figures["thaw / tf.data, images/s"].value == pytest.approx(0.4)
+    assert figures["thaw / tf.data, images/s"].holds
+    assert figures["thaw / stock TFX, images/s"].value == pytest.approx(12.5)
+    assert figures["thaw / stock TFX, images/s"].holds
+
+
+def _run(variant: str, num_photographs: int, duration_s: float) -> ingest.Run:
+    result = {"durations_s": {"first": duration_s / 4, "second": duration_s * 3 / 4}, "memory_after_imports_mib": 900}
+    return ingest.Run(variant, num_photographs, Measurement(result, 1000.0))
+
+
+def test_one_seed_in_which_harm_did_good_breaks_the_harmful_goal() -> None:
+    assert _holding("harmful", [(0.9, 0.5), (0.9, 0.89)]) == {"harmful: largest gain of a seed": True}
+    assert _holding("harmful", [(0.9, 0.5), (0.9, 0.91)]) == {"harmful: largest gain of a seed": False}
+
+
+def test_gain_within_seed_noise_breaks_the_goal_of_the_good_configuration() -> None:
+    clear = _holding("config", [(0.90, 0.95), (0.90, 0.96), (0.90, 0.94)])
+    assert set(clear.values()) == {True}
+    noisy = _holding("config", [(0.90, 0.95), (0.90, 0.99), (0.90, 0.91)])
+    assert noisy == {"config: gain, mean": True, "config: gain, mean less 2 standard deviations": False}
+
+
+def _holding(configuration: str, accuracies: Sequence[tuple[float, float]]) -> dict[str, bool | None]:
+    rows = [
+        {"seed": seed, "baseline_accuracy": frozen, "accuracy": tuned, "duration_s": 1.0}
+        for seed, (frozen, tuned) in enumerate(accuracies)
+    ]
+    return {figure.name: figure.holds for figure in training.figures_of(configuration, rows) if figure.goal}
+
+
+def test_deviation_is_that_of_a_sample() -> None:
+    assert mean_and_deviation([1.0, 3.0]) == pytest.approx((2.0, 2**0.5))
+    assert mean_and_deviation([4.0]) == (4.0, 0.0)
+
+
+@pytest.mark.slow
+def test_accuracy_counts_every_example_once_and_no_padding(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from benchmarks.training_variant import accuracy
+    from trainer.datasets import open_split
+    from trainer.features import LABEL_ID, PIXELS
+    from trainer.images import pack
+
+    def example(label_id: int) -> bytes:
+        pixels = pack(tf.fill([8, 8, 3], tf.constant(label_id, tf.uint8))).numpy()
+        features = {
+            PIXELS: tf.train.Feature(bytes_list=tf.train.BytesList(value=[pixels])),
+            LABEL_ID: tf.train.Feature(int64_list=tf.train.Int64List(value=[label_id])),
+        }
+        return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+    with tf.io.TFRecordWriter(str(tmp_path / "examples")) as writer:
+        for label_id in [0] * 30 + [1] * 100 + [2] * 70:
+            writer.write(example(label_id))
+    split = open_split(str(tmp_path), 8)
+
+    def always(label_id: int) -> Any:
+        return lambda inputs, training: tf.one_hot(tf.fill([tf.shape(inputs["pixels"])[0]], label_id), 3)
+
+    assert [accuracy(always(label_id), split) for label_id in range(3)] == [0.15, 0.5, 0.35]
+
+
+@pytest.mark.slow
+def test_thaw_and_plain_tf_data_make_the_same_images(tmp_path: Path) -> None:
+    folder = photographs.photographs_folder(120, tmp_path)
+    result = run_isolated(THIS_MODULE, "compare", folder).result
+    assert result["num_distinct"] == 120
+    assert result["num_common"] == 120
+
+
+# The other side of `run_isolated` in the tests above.
+
+
+def _allocate(num_mib: int) -> dict[str, int]:
+    content = b"x" * (num_mib * 1024**2)
+    return {"num_mib": len(content) // 1024**2}
+
+
+def _compare(folder: Path, work: Path) -> dict[str, int]:
+    import tensorflow as tf
+
+    from benchmarks.ingest_variants import IMAGE_SIZE_PX, measure_thaw, plain_batches
+    from trainer.datasets import evaluation_batches, open_split
+
+    measure_thaw(folder, work)
+    splits = [open_split(str(split), IMAGE_SIZE_PX) for split in work.glob("artifacts/Transform/*/*/Split-*")]
+    ours = [
+        image
+        for split in splits
+        for inputs, _, weights in evaluation_batches(split, 16)
+        for image in tf.boolean_mask(inputs["pixels"], weights > 0)
+    ]
+    plain = [image for batch in plain_batches(folder) for image in batch]
+    ours_counted, plain_counted = (
+        Counter(hashlib.sha256(image.numpy().tobytes()).hexdigest() for image in images) for images in (ours, plain)
+    )
+    return {"num_distinct": len(plain_counted), "num_common": (ours_counted & plain_counted).total()}
+
+
+def _measured(arguments: Sequence[str], work: Path) -> dict[str, Any]:
+    match arguments:
+        case ["allocate", num_mib]:
+            return _allocate(int(num_mib))
+        case ["allocate_in_child", num_mib]:
+            run_isolated(THIS_MODULE, "allocate", num_mib)
+        case ["compare", folder]:
+            return _compare(Path(folder), work)
+        case ["leave"]:
+            raise SystemExit(0)
+        case ["fail"]:
+            raise ValueError("it went wrong")
+    return {}
+
+
+if __name__ == "__main__":
+    report_from(_measured)

@@ -1,0 +1,101 @@
+"""Every example once per epoch, in full batches; what fills the last one up counts for nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import settings
+
+from trainer.classifier import build_classifier
+from trainer.datasets import Split, evaluation_batches, open_split, training_batches
+from trainer.errors import ThawError
+from trainer.training import TrainingData
+
+BATCH_SIZE = 16
+
+
+def real_examples(batches: tf.data.Dataset) -> list[tuple[bytes, int]]:
+    """(pixels, label) of what has a weight, in order."""
+    return [
+        (pixels.tobytes(), int(label))
+        for inputs, labels, weights in batches.as_numpy_iterator()
+        for pixels, label, weight in zip(inputs["pixels"], labels, weights, strict=True)
+        if weight
+    ]
+
+
+@pytest.fixture(scope="module")
+def split(training_data: TrainingData) -> Split:
+    return training_data.train
+
+
+@pytest.fixture(scope="module")
+def expected(digits: tuple[np.ndarray, np.ndarray], split: Split) -> list[tuple[bytes, int]]:
+    pixels, labels = digits
+    return [(pixels[number].tobytes(), int(labels[number])) for number in range(split.num_examples)]
+
+
+def test_evaluation_gives_each_example_once_in_the_order_of_the_files(
+    split: Split, expected: list[tuple[bytes, int]]
+) -> None:
+    assert real_examples(evaluation_batches(split, BATCH_SIZE)) == expected
+
+
+def test_each_training_epoch_gives_each_example_once(split: Split, expected: list[tuple[bytes, int]]) -> None:
+    batches = training_batches(split, BATCH_SIZE, seed=1)
+    for _ in range(3):
+        assert sorted(real_examples(batches)) == sorted(expected)
+
+
+def test_training_order_differs_between_epochs_and_follows_from_the_seed(split: Split) -> None:
+    def epochs(seed: int) -> list[list[tuple[bytes, int]]]:
+        batches = training_batches(split, BATCH_SIZE, seed)
+        return [real_examples(batches) for _ in range(3)]
+
+    first = epochs(seed=1)
+    assert first[0] != first[1] != first[2] != first[0]
+    assert epochs(seed=1) == first
+    assert epochs(seed=2)[0] != first[0]
+
+
+def test_all_batches_are_full_and_padding_has_weight_zero(split: Split) -> None:
+    batches = list(evaluation_batches(split, BATCH_SIZE).as_numpy_iterator())
+    assert len(batches) == split.num_batches(BATCH_SIZE) == 4
+    for inputs, labels, weights in batches:
+        assert inputs["pixels"].shape == (BATCH_SIZE, 8, 8, 3)
+        assert inputs["pixels"].dtype == np.uint8
+        assert labels.shape == weights.shape == (BATCH_SIZE,)
+    np.testing.assert_array_equal(batches[-1][2], [1.0] * 4 + [0.0] * 12)
+
+
+def test_a_split_that_fills_its_batches_has_no_padding(split: Split) -> None:
+    weights = [weights for _, _, weights in evaluation_batches(split, 26).as_numpy_iterator()]
+    np.testing.assert_array_equal(weights, np.ones((2, 26)))
+
+
+def test_the_loss_of_a_padded_batch_is_the_mean_over_its_real_examples(split: Split) -> None:
+    model = build_classifier(settings(), num_classes=3)
+    model.compile(loss="sparse_categorical_crossentropy")
+    for inputs, labels, weights in evaluation_batches(split, BATCH_SIZE):
+        probabilities = model(inputs, training=False)
+        found = model.compute_loss(inputs, labels, probabilities, weights)
+        real = weights.numpy() > 0
+        expected = -np.log(probabilities.numpy()[real, labels.numpy()[real]]).mean()
+        assert float(found) == pytest.approx(expected, rel=1e-5)
+        np.testing.assert_allclose(inputs["loss_scale"], BATCH_SIZE / real.sum())
+
+
+def test_a_folder_without_examples_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ThawError, match=f"no examples in '{tmp_path}'"):
+        open_split(str(tmp_path), 8)
+    with tf.io.TFRecordWriter(str(tmp_path / "images-0")):
+        pass
+    with pytest.raises(ThawError, match=f"no examples in '{tmp_path}'"):
+        open_split(str(tmp_path), 8)
+
+
+def test_examples_of_another_image_size_are_not_read_as_if_they_fitted(split: Split) -> None:
+    wrong = Split(split.files, split.num_examples, image_size_px=16)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        list(evaluation_batches(wrong, BATCH_SIZE))
