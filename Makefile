@@ -17,7 +17,7 @@ help: ## show this list
 	@echo "  THAW_MOUNTS=/data:/models make run       (more: infra/environment help)"
 
 run: ## run the embedded example, end to end
-	@$(ENVIRONMENT) true
+	@$(ENVIRONMENT) python -m examples.digits.make_images examples/digits/photographs
 	@./thaw run examples/digits/config.yaml
 
 test: ## run all tests

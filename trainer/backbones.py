@@ -1,6 +1,7 @@
 """Pretrained feature extractors: how each is built, and how its weights expect pixels to be scaled."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,11 +80,16 @@ def _with_imagenet_weights(settings: ModelSettings) -> keras.Model:
         if "URL fetch failure" not in str(error):
             raise
         raise WeightsError(
-            f"model.weights: the imagenet weights of {settings.backbone} are not in {keras.config.keras_home()}/models "
+            f"model.weights: the imagenet weights of {settings.backbone} are not in {_weights_cache()} "
             f"and cannot be downloaded ({_reason(error)}). Where there is a network, run "
             f'`python -c "import keras; keras.applications.{settings.backbone}(include_top=False)"` and copy the file '
             "to that folder here, or set model.weights to its path and model.weights_sha256 to its digest"
         ) from error
+
+
+def _weights_cache() -> Path:
+    """Where Keras looks for weights before it downloads them; its own function for it is private."""
+    return Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
 
 
 def _reason(error: Exception) -> str:

@@ -98,7 +98,8 @@ def _batches(records: tf.data.Dataset, split: Split, global_batch_size: int) -> 
         nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0))
         examples = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(num_padding))
     batches = examples.batch(global_batch_size, drop_remainder=True).map(_with_loss_scale)
-    return _without_file_sharding(batches).prefetch(tf.data.AUTOTUNE)
+    counted = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return _without_file_sharding(counted).prefetch(tf.data.AUTOTUNE)
 
 
 def _with_loss_scale(

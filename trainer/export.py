@@ -1,12 +1,12 @@
 """The model that leaves: a SavedModel that takes encoded images and knows the names of its classes."""
 
-import os
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from trainer.classifier import Classifier
-from trainer.features import IMAGE, LABEL, LABEL_ID
+from trainer.features import IMAGE, LABEL, LABEL_ID, LABEL_VOCABULARY
 from trainer.images import unpack
 from trainer.transform_graph import load_saved_transform, pixels_of, read_labels, vocabulary_path
 
@@ -98,6 +98,6 @@ def export(model: Classifier, transform_graph: str, image_size_px: int, folder: 
 
 
 def is_complete(folder: str) -> bool:
-    """Whether a folder holds a SavedModel with its graph and variables."""
-    needed = ("saved_model.pb", "variables/variables.index")
-    return all(os.path.isfile(os.path.join(folder, name)) for name in needed)
+    """Whether a folder holds a SavedModel of ours with its graph, its variables and its labels."""
+    needed = ("saved_model.pb", "variables/variables.index", "variables/variables.data-*", f"assets/{LABEL_VOCABULARY}")
+    return all(any(Path(folder).glob(name)) for name in needed)

@@ -20,7 +20,7 @@ def enforce(account: Account, splits: Sequence[str], max_refused_fraction: float
         ThawError: too many refused, one class only, or a class without examples in a split.
     """
     _enforce_refused(account, max_refused_fraction)
-    labels = sorted({label for _, label in account.accepted})
+    labels = sorted({label for _, label in account.accepted} | {item.label for item in account.refused})
     if len(labels) < 2:
         found = f"the one class {labels[0]!r}" if labels else "no class at all"
         raise ThawError(f"found {found}; a classifier needs at least two class folders with images in them")

@@ -55,7 +55,8 @@ def list_images(images: str, patterns: Mapping[str, str]) -> Listing:
     files: dict[str, ImageFile] = {}
     ignored: list[str] = []
     for input_split, pattern in patterns.items():
-        matched = [path for path in base.glob(pattern) if path.is_file()]
+        # Whatever is no folder is a file to account for, a dangling link too: reading it will say what is wrong.
+        matched = [path for path in base.glob(pattern) if not path.is_dir()]
         if not matched:
             raise ThawError(f"no file in {str(base)!r} matches {pattern!r}; {_hint(base, pattern)}")
         for path in matched:
@@ -89,7 +90,7 @@ def _is_hidden(path: str) -> bool:
 
 
 def _describe(path: Path, relative: str, input_split: str) -> ImageFile:
-    status = path.stat()
+    status = path.stat() if path.exists() else path.lstat()
     return ImageFile(relative, label_of(relative), input_split, status.st_size, status.st_mtime_ns)
 
 

@@ -103,8 +103,11 @@ def _windows(files: Sequence[ImageFile], size: int) -> Iterator[Sequence[ImageFi
 
 def _read(file: ImageFile, settings: WriteExamples) -> tuple[str, bytes] | Refusal:
     """One file as (split, serialized example), or why it is refused."""
+    path = Path(settings.images) / file.path
     try:
-        content = (Path(settings.images) / file.path).read_bytes()
+        if path.exists() and not path.is_file():  # a pipe would be waited on for ever
+            return Refusal(Reason.UNREADABLE, "not a regular file")
+        content = path.read_bytes()
         facts = check(content, settings.max_pixels)
     except OSError as error:
         return Refusal(Reason.UNREADABLE, error.strerror or str(error))

@@ -82,9 +82,8 @@ def test_only_setup_and_tests_lie_outside_the_rooms() -> None:
 
 
 WATCH = """
-import builtins, os, socket, sys
+import os, socket, sys
 sys.path.insert(0, {repository!r})
-environment = dict(os.environ)
 def refuse(*arguments, **options):
     raise AssertionError("an import opened a connection")
 socket.socket.connect = refuse
@@ -112,7 +111,7 @@ print("done")
 
 def import_all(modules: list[str], third_party: list[str], heavy: set[str]) -> str:
     code = WATCH.format(repository=str(REPOSITORY), modules=modules, third_party=third_party, heavy=heavy)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, timeout=600)
     return done.stdout.strip() or done.stderr[-2000:]
 
 

@@ -104,7 +104,6 @@ def test_a_feature_that_is_missing_stops_the_run_by_its_name(tmp_path: Path) -> 
         Validation(tmp_path / "later", {"train": lacking}).validate(schema)
 
 
-@pytest.mark.xfail(strict=True, reason="one PNG among JPEGs stops the run when it falls into eval or test")
 def test_a_lone_png_in_eval_is_no_anomaly(tmp_path: Path) -> None:
     lone = {**rows()[0], "format": "png"}
     validation = Validation(tmp_path, {"train": rows(), "eval": [*rows()[:6], lone], "test": rows()})

@@ -55,9 +55,6 @@ def test_a_class_that_a_split_lacks_is_refused_by_name() -> None:
         enforce(lacking, SPLITS, 0.01)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a class of which every file was refused is forgotten: labels are those accepted"
-)
 def test_a_class_of_which_every_file_was_refused_is_refused_by_name() -> None:
     lost = account(num_refused=0)
     lost.refused = [Refused("birds/1.png", "birds", "empty file", "0 bytes")]

@@ -74,10 +74,7 @@ def test_an_older_model_can_be_published_again(model: str, tmp_path: Path) -> No
     [
         "saved_model.pb",
         "variables/variables.index",
-        pytest.param(
-            "variables/variables.data-00000-of-00001",
-            marks=pytest.mark.xfail(strict=True, reason="is_complete does not look for the variables' data"),
-        ),
+        "variables/variables.data-00000-of-00001",
     ],
 )
 def test_an_incomplete_model_is_refused_and_nothing_is_published(model: str, tmp_path: Path, missing: str) -> None:

@@ -100,7 +100,6 @@ def test_the_small_cnn_has_no_imagenet_weights() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="keras.config has no keras_home: AttributeError in place of the message")
 def test_imagenet_weights_without_a_network_are_refused_with_the_remedy(tmp_path: Path) -> None:
     code = (
         "from tiny import settings\n"

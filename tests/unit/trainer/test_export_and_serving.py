@@ -136,7 +136,6 @@ def test_an_incomplete_model_is_refused_by_name(
         predict(Path("/nonexistent"), files)
 
 
-@pytest.mark.xfail(strict=True, reason="TensorFlow's own error, not a ThawError: is_complete does not look for them")
 @pytest.mark.parametrize("missing", ["variables/variables.data-00000-of-00001", "assets/labels"])
 def test_a_model_without_its_data_or_its_labels_is_refused_in_words(
     exported: Path, files: list[Path], tmp_path: Path, missing: str
