@@ -34,8 +34,8 @@ class Executor(executor.Executor):
 def with_all_features(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     """A copy of `schema` that also holds the features without statistics.
 
-    They have no presence constraint: validation compares with statistics, in which they do not occur. The format is left
-    open: a lone PNG among JPEGs that falls into the test split is no anomaly.
+    They have no presence constraint: validation compares with statistics, in which they do not occur. The format is
+    left open: a lone PNG among JPEGs that falls into the test split is no anomaly.
     """
     result = schema_pb2.Schema()
     result.CopyFrom(schema)
