@@ -45,21 +45,31 @@ def digit_files(digits: tuple[np.ndarray, np.ndarray]) -> list[tuple[bytes, str]
 def transform_graph(tmp_path_factory: pytest.TempPathFactory, digit_files: list[tuple[bytes, str]]) -> Path:
     """The real preprocessing graph, written by tf.Transform through Beam from the digits."""
     import apache_beam as beam
+    import tensorflow as tf
     import tensorflow_transform.beam as tft_beam
-    from tensorflow_transform.tf_metadata import dataset_metadata
+    from tensorflow_transform.tf_metadata import schema_utils
+    from tfx_bsl.public import tfxio
 
     from trainer.preprocessing import RAW_FEATURE_SPEC, preprocessing_fn
 
     folder = tmp_path_factory.mktemp("transform")
-    metadata = dataset_metadata.DatasetMetadata.from_feature_spec(RAW_FEATURE_SPEC)
-    examples = [{"image": content, "label": label.encode()} for content, label in digit_files]
+    with tf.io.TFRecordWriter(str(folder / "raw")) as writer:
+        for content, label in digit_files:
+            values = {"image": content, "label": label.encode()}
+            features = {name: {"bytes_list": {"value": [value]}} for name, value in values.items()}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    # Not from a list of dictionaries: after that way into tf.Transform the process crashes when it exits.
+    raw = tfxio.TFExampleRecord(
+        str(folder / "raw"),
+        schema=schema_utils.schema_from_feature_spec(RAW_FEATURE_SPEC),
+        telemetry_descriptors=["tests"],
+    )
     options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
     with (
         beam.Pipeline("DirectRunner", options=options) as pipeline,
         tft_beam.Context(temp_dir=str(folder / "temporary"), force_tf_compat_v1=False),
     ):
-        raw = pipeline | beam.Create(examples)
-        transform_fn = (raw, metadata) | tft_beam.AnalyzeDataset(
+        transform_fn = (pipeline | raw.BeamSource(), raw.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
             lambda inputs: preprocessing_fn(inputs, {"image_size_px": IMAGE_SIZE_PX})
         )
         transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))

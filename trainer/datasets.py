@@ -61,13 +61,17 @@ def open_split(folder: str, image_size_px: int) -> Split:
     return Split(files, num_examples, image_size_px)
 
 
-def training_batches(split: Split, global_batch_size: int, seed: int) -> tf.data.Dataset:
-    """One epoch, shuffled anew at every iteration in an order that follows from the seed.
+def training_batches(split: Split, global_batch_size: int, seed: int, num_epochs: int) -> tf.data.Dataset:
+    """All epochs, one after the other, each shuffled in an order of its own.
+
+    The order is a function of the seed and the epoch's number alone. `reshuffle_each_iteration` would make it depend on
+    how often, and by which distribution strategy, the dataset has been iterated before.
 
     Args:
         split: the training examples.
         global_batch_size: examples per step, over all replicas.
         seed: of the shuffling.
+        num_epochs: passes over the split; each is `split.num_batches(global_batch_size)` steps.
 
     Returns:
         Dataset of ({"pixels": uint8 [batch, size, size, 3], "loss_scale": float32 [batch]}, int64 [batch], float32
@@ -75,13 +79,21 @@ def training_batches(split: Split, global_batch_size: int, seed: int) -> tf.data
     """
     bytes_per_record = split.image_size_px**2 * 3 + 128
     buffer_size = max(global_batch_size, min(split.num_examples, _MAX_SHUFFLE_BYTES // bytes_per_record))
-    records = tf.data.TFRecordDataset(split.files).shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
-    return _batches(records, split, global_batch_size)
+    records = tf.data.TFRecordDataset(split.files)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        shuffled = records.shuffle(buffer_size, seed=_mix(seed, number), reshuffle_each_iteration=False)
+        return _batches(shuffled, split, global_batch_size)
+
+    return _finished(
+        tf.data.Dataset.range(num_epochs).flat_map(epoch), num_epochs * split.num_batches(global_batch_size)
+    )
 
 
 def evaluation_batches(split: Split, global_batch_size: int) -> tf.data.Dataset:
     """All examples in the order of the files; elements as in `training_batches`."""
-    return _batches(tf.data.TFRecordDataset(split.files), split, global_batch_size)
+    batches = _batches(tf.data.TFRecordDataset(split.files), split, global_batch_size)
+    return _finished(batches, split.num_batches(global_batch_size))
 
 
 def _batches(records: tf.data.Dataset, split: Split, global_batch_size: int) -> tf.data.Dataset:
@@ -97,9 +109,12 @@ def _batches(records: tf.data.Dataset, split: Split, global_batch_size: int) -> 
     if num_padding:
         nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0))
         examples = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(num_padding))
-    batches = examples.batch(global_batch_size, drop_remainder=True).map(_with_loss_scale)
-    counted = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return _without_file_sharding(counted).prefetch(tf.data.AUTOTUNE)
+    return examples.batch(global_batch_size, drop_remainder=True).map(_with_loss_scale)
+
+
+def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
+    """One seed from two numbers, such that no two phases or epochs of a run share one."""
+    return tf.cast(seed, tf.int64) * 1_000_003 + epoch
 
 
 def _with_loss_scale(
@@ -110,8 +125,10 @@ def _with_loss_scale(
     return {"pixels": pixels, "loss_scale": loss_scale}, label_id, weight
 
 
-def _without_file_sharding(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def _finished(batches: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
+    """Of known length, in a fixed order, the same on every worker, and prefetched."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
-    return dataset.with_options(options)
+    counted = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
+    return counted.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -57,7 +57,7 @@ def freeze(model: Classifier, phase: PhaseSettings) -> TrainableSet:
         layers=tuple(layer.name for layer in trained),
         variables=tuple(variable.path for variable in model.trainable_variables),
         num_trained_parameters=_num_parameters(model.trainable_variables),
-        num_parameters=_num_parameters(model.variables),
+        num_parameters=_num_parameters(model.weights),
     )
 
 

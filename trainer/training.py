@@ -128,10 +128,12 @@ def _train_phase(
         callbacks.append(keras.callbacks.TensorBoard(log_dir / phase.name, write_graph=False))
     model.fit(
         # The phase's number joins the seed, so that no two phases see the same order.
-        datasets.training_batches(data.train, batch_size, settings.seed + index),
+        datasets.training_batches(data.train, batch_size, settings.seed + index, phase.epochs),
+        steps_per_epoch=data.train.num_batches(batch_size),
         validation_data=datasets.evaluation_batches(data.eval, batch_size),
         epochs=phase.epochs,
         callbacks=callbacks,
+        shuffle=False,  # the dataset has shuffled; Keras would warn that it cannot
         verbose=0,
     )
     contract = freeze_contract.check(model, phase.name, before)

@@ -135,6 +135,8 @@ def test_interrupted_run_ends_with_130_and_is_shown_as_interrupted(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that run in the background of a shell have inherited that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for(root)
     os.kill(process.pid, number)

@@ -15,7 +15,7 @@ NUM_LAYERS = 16
 
 @pytest.fixture(scope="module")
 def model() -> Classifier:
-    return build_classifier(settings(), num_classes=3)
+    return build_classifier(settings(dropout_rate=0.5), num_classes=3)
 
 
 def num_head_parameters(model: Classifier) -> int:
