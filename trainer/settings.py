@@ -95,6 +95,16 @@ class ModelSettings(Settings):
         """The weights file, or None where `weights` names no file."""
         return None if self.weights in ("imagenet", "none") else Path(self.weights)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed but probably not meant, in words; to be said before training."""
+        if self.weights != "none":
+            return ()
+        return (
+            "model.weights is none: the backbone starts from random numbers, so the frozen-only baseline is a head on "
+            "random features, and beating it says little; give imagenet or the path of a weights file",
+        )
+
     @field_validator("backbone")
     @classmethod
     def _backbone_exists(cls, backbone: str) -> str:

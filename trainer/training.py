@@ -1,5 +1,6 @@
 """Fine-tuning: the phases of a plan, one after the other, with the baseline taken on the way."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +93,10 @@ def fine_tune(
         ConfigurationError: unknown backbone, or a boundary that names no layer.
         WeightsError: the pretrained weights cannot be had.
         FreezeContractError: a frozen variable changed.
-        ThawError: fewer training examples than replicas, or a loss that is no longer a number in a frozen phase.
+        ThawError: a phase whose loss is a number in none of its epochs.
     """
+    for words in settings.warnings:
+        warnings.warn(words, stacklevel=2)
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)

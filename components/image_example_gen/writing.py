@@ -6,8 +6,9 @@ So memory does not grow with the data, and the same files give the same bytes ho
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,21 +85,29 @@ def write_chunk(chunk: Chunk, settings: WriteExamples, tally: Tally) -> Account:
     """
     account = Account()
     with _RecordFiles(chunk, settings.split_folders) as record_files, ThreadPoolExecutor() as threads:
-        for window in _windows(chunk.files, _NUM_FILES_AT_ONCE):
-            for file, result in zip(window, threads.map(lambda f: _read(f, settings), window), strict=True):
-                if isinstance(result, Refusal):
-                    account.refused.append(Refused(file.path, file.label, result.reason.value, result.detail))
-                else:
-                    split, serialized = result
-                    record_files.write(split, serialized)
-                    account.accepted[split, file.label] += 1
-            tally.advance(len(window))
+        for file, result in _read_ahead(chunk.files, settings, threads):
+            if isinstance(result, Refusal):
+                account.refused.append(Refused(file.path, file.label, result.reason.value, result.detail))
+            else:
+                split, serialized = result
+                record_files.write(split, serialized)
+                account.accepted[split, file.label] += 1
+            tally.advance(1)
     return account
 
 
-def _windows(files: Sequence[ImageFile], size: int) -> Iterator[Sequence[ImageFile]]:
-    for start in range(0, len(files), size):
-        yield files[start : start + size]
+def _read_ahead(
+    files: Sequence[ImageFile], settings: WriteExamples, threads: ThreadPoolExecutor
+) -> Iterator[tuple[ImageFile, tuple[str, bytes] | Refusal]]:
+    """Yields the files in their order, each read; at most `_NUM_FILES_AT_ONCE` are held."""
+    waiting: deque[tuple[ImageFile, Future[tuple[str, bytes] | Refusal]]] = deque()
+    for file in files:
+        if len(waiting) == _NUM_FILES_AT_ONCE:
+            first, result = waiting.popleft()
+            yield first, result.result()
+        waiting.append((file, threads.submit(_read, file, settings)))
+    for first, result in waiting:
+        yield first, result.result()
 
 
 def _read(file: ImageFile, settings: WriteExamples) -> tuple[str, bytes] | Refusal:

@@ -21,6 +21,7 @@ from tfx.types import artifact_utils
 from tfx.utils import import_utils, io_utils, json_utils
 from tfx_bsl.public import tfxio
 
+from components.transform.labels import ReadLabels
 from components.transform.materialize import Materialize, RecordFile
 from trainer.errors import ThawError
 from trainer.features import LABEL
@@ -63,12 +64,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             schema=schema_utils.schema_from_feature_spec(RAW_FEATURE_SPEC),
             telemetry_descriptors=["thaw", "Transform"],
         ).Project([LABEL])
+        files = sorted(tf.io.gfile.glob(io_utils.all_files_pattern(folder)))
         temporary = os.path.join(graph_uri, ".temporary")
         with (
             self._make_beam_pipeline() as pipeline,
             tft_beam.Context(temp_dir=temporary, force_tf_compat_v1=False),
         ):
-            batches = pipeline | "ReadLabels" >> labels.BeamSource(batch_size=_NUM_EXAMPLES_PER_BATCH)
+            batches = pipeline | "Files" >> beam.Create(files) | ReadLabels(labels.ArrowSchema())
             transform_fn = (batches, labels.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
                 preprocessing_fn, pipeline=pipeline
             )

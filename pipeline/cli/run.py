@@ -57,6 +57,8 @@ def _run(configuration: Configuration, run_dir: Path, console: Console) -> RunRe
         display.on_step(event)
 
     console.print(f"Run {run_dir.name} of {configuration.name}", style="bold")
+    for words in configuration.model.warnings:
+        console.print(f"! {words}", style="yellow")
     try:
         with display.shown(), listening(display.on_progress):
             outcome = run_local(configuration, run_dir, on_step)

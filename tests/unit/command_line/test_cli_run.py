@@ -210,3 +210,10 @@ def wait_for(root: Path) -> None:
     while not list(root.glob("runs/*/waiting")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_random_weights_are_warned_of_before_anything_runs(thaw_with_fake_pipeline: Thaw, config_path: Path) -> None:
+    done = thaw_with_fake_pipeline("run", config_path)
+    words = " ".join(done.stdout.split())
+    assert "! model.weights is none: the backbone starts from random numbers" in words
+    assert words.index("! model.weights") < words.index("ImageExampleGen")
