@@ -73,7 +73,8 @@ def boundary_index(backbone: keras.Model, unfreeze: str | Boundary) -> int:
     if unfreeze.layer is not None:
         return _index_of(unfreeze.layer, names, backbone.name)
     if unfreeze.fraction is not None:
-        return len(names) - math.ceil(unfreeze.fraction * len(names))
+        # Rounded first: 0.07 of 100 is a little more than 7 in floating point.
+        return len(names) - math.ceil(round(unfreeze.fraction * len(names), 6))
     assert unfreeze.last_layers is not None
     if unfreeze.last_layers > len(names):
         raise ConfigurationError(

@@ -47,7 +47,8 @@ def list_images(images: str, patterns: Mapping[str, str]) -> Listing:
         patterns: glob relative to `images` for each input split; the last folder of a match is its label.
 
     Raises:
-        ThawError: the folder is missing or a pattern matches no file, or two patterns match the same file.
+        ThawError: the folder is missing or a pattern matches no file, two patterns match the same file, or the name of
+            a class has a line break in it (the vocabulary is a text file with a class per line).
     """
     base = Path(images)
     if not base.is_dir():
@@ -66,6 +67,10 @@ def list_images(images: str, patterns: Mapping[str, str]) -> Listing:
             elif relative in files:
                 other = files[relative].input_split
                 raise ThawError(f"{relative!r} matches the patterns of both splits {other!r} and {input_split!r}")
+            elif set(label_of(relative)) & set("\n\r"):
+                raise ThawError(
+                    f"the name of the class folder {label_of(relative)!r} has a line break in it; rename it"
+                )
             else:
                 files[relative] = _describe(path, relative, input_split)
     return Listing(tuple(sorted(files.values(), key=_mixed_order)), tuple(sorted(ignored)))

@@ -3,11 +3,14 @@
 import filecmp
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.errors import ThawError
 from trainer.export import is_complete
+
+_ABANDONED_AFTER_S = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ def publish(saved_model: str, destination: str) -> Publication:
         if newest is not None and _is_same(Path(saved_model), newest):
             return Publication(newest, is_new=False)
         versions.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(versions)
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(saved_model, partial)
         _flush(partial)
@@ -52,6 +56,13 @@ def publish(saved_model: str, destination: str) -> Publication:
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ThawError(f"cannot push to {destination!r}: {error.strerror or error}; nothing was published") from error
+
+
+def _remove_abandoned(versions: Path) -> None:
+    """Removes what killed publishers have left; a copy that is a day old is not being written any more."""
+    for path in versions.glob(".partial-*"):
+        if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _newest(versions: Path) -> Path | None:

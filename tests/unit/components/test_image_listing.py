@@ -152,3 +152,11 @@ def test_empty_class_folders_are_refused_as_such(tmp_path: Path) -> None:
 
 def test_the_label_is_the_folder_that_holds_the_file() -> None:
     assert label_of("train/big cats/1.jpg") == "big cats"
+
+
+@pytest.mark.parametrize("character", ["\n", "\r"])
+def test_class_folder_with_a_line_break_in_its_name_is_refused(folder: Path, character: str) -> None:
+    (folder / f"two{character}lines").mkdir()
+    (folder / f"two{character}lines" / "image.png").write_text("x")
+    with pytest.raises(ThawError, match="line break in it; rename it"):
+        list_images(str(folder), ALL)

@@ -1,6 +1,8 @@
 """A reader of the push destination sees whole versions only, each model once."""
 
+import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -153,3 +155,14 @@ def test_publishers_at_once_never_replace_a_version(tmp_path: Path, monkeypatch:
     assert sorted(publication.folder.name for publication in found) == ["1", "2", "3", "4"]
     for number, publication in enumerate(found):
         assert (publication.folder / "saved_model.pb").read_text() == f"graph {number}"
+
+
+def test_what_a_killed_publisher_left_is_removed_after_a_day(model: str, tmp_path: Path) -> None:
+    old, recent = tmp_path / "serving" / ".partial-1", tmp_path / "serving" / ".partial-2"
+    for path in (old, recent):
+        path.mkdir(parents=True)
+        (path / "saved_model.pb").write_text("half")
+    os.utime(old, (time.time() - 25 * 3600,) * 2)
+    publish(model, str(tmp_path / "serving"))
+    assert not old.exists()
+    assert recent.exists()

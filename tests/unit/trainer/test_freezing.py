@@ -97,3 +97,11 @@ def test_counts_of_parameters_are_those_of_keras(model: Classifier) -> None:
     assert found.num_parameters == model.backbone.count_params() + num_head_parameters(model)
     convolution = model.backbone.get_layer("block4_conv")
     assert found.num_trained_parameters == convolution.count_params() + num_head_parameters(model)
+
+
+def test_a_fraction_is_not_rounded_up_by_floating_point() -> None:
+    layers = [keras.Input((1,), name="layer0")]
+    for number in range(1, 100):
+        layers.append(keras.layers.ReLU(name=f"layer{number}")(layers[-1]))
+    backbone = keras.Model(layers[0], layers[-1])
+    assert boundary_index(backbone, Boundary(fraction=0.07)) == 93
