@@ -30,6 +30,8 @@ from trainer.preprocessing import RAW_FEATURE_SPEC
 _ANALYZED_SPLIT = "train"
 # Examples carry whole images, so a batch is kept small: 32 photographs of 5 MB are 160 MB.
 _NUM_EXAMPLES_PER_BATCH = 32
+# What one Beam worker takes at a time.
+_NUM_FILES_PER_GROUP = 32
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):

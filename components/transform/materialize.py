@@ -1,6 +1,8 @@
 """Beam: record files of raw examples to record files of transformed ones, one to one."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +11,9 @@ import tensorflow as tf
 
 from trainer.preprocessing import RAW_FEATURE_SPEC
 from trainer.progress import Tally
-from trainer.transform_graph import load_transform
+from trainer.transform_graph import Features, load_transform
+
+Transform = Callable[[Features], Features]
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,9 @@ class RecordFile:
 
 @dataclass
 class Materialize(beam.PTransform):
-    """PCollection[RecordFile] to PCollection[int], the number of examples written per file.
+    """PCollection[tuple[RecordFile, ...]] to PCollection[int], the number of examples written for each tuple.
+
+    The files of a tuple go through one input pipeline: to start one takes as long as a hundred photographs do.
 
     Attributes:
         transform_graph: folder of the transform graph.
@@ -32,8 +38,8 @@ class Materialize(beam.PTransform):
     transform_graph: str
     batch_size: int
 
-    def expand(self, files: beam.PCollection) -> beam.PCollection:
-        return files | "Spread" >> beam.Reshuffle() | "Apply" >> beam.ParDo(_Apply(self))
+    def expand(self, groups: beam.PCollection) -> beam.PCollection:
+        return groups | "Spread" >> beam.Reshuffle() | "Apply" >> beam.ParDo(_Apply(self))
 
 
 class _Apply(beam.DoFn):
@@ -48,42 +54,67 @@ class _Apply(beam.DoFn):
     def setup(self) -> None:
         self._transform = load_transform(self._settings.transform_graph)
 
-    def process(self, file: RecordFile) -> Iterable[int]:
+    def process(self, files: tuple[RecordFile, ...]) -> Iterable[int]:
         tally = self._tallies.setdefault(self._settings.transform_graph, Tally(None, "images"))
-        num_examples = 0
-        temporary = f"{file.target}.partial"
-        tf.io.gfile.makedirs(temporary.rsplit("/", maxsplit=1)[0])
-        with tf.io.TFRecordWriter(temporary) as writer:
-            for batch in transformed_batches(file.source, self._transform, self._settings.batch_size):
-                for serialized in batch:
-                    writer.write(serialized)
-                num_examples += len(batch)
-                tally.advance(len(batch))
-        tf.io.gfile.rename(temporary, file.target, overwrite=True)
-        yield num_examples
+        yield materialize(files, self._transform, self._settings.batch_size, tally)
 
 
-def transformed_batches(source: str, transform: Any, batch_size: int) -> Iterator[list[bytes]]:
-    """Yields serialized transformed examples, in the order of the source.
+def materialize(files: Sequence[RecordFile], transform: Transform, batch_size: int, tally: Tally) -> int:
+    """Writes the transformed examples of each file, in its order, and returns how many there are.
+
+    A target is written under a temporary name and renamed when all of them are whole.
+    """
+    num_examples = 0
+    with ExitStack() as stack:
+        writers = [stack.enter_context(_writer(file.target)) for file in files]
+        for indices, examples in transformed_batches([file.source for file in files], transform, batch_size):
+            for index, example in zip(indices, examples, strict=True):
+                writers[index].write(example)
+            num_examples += len(examples)
+            tally.advance(len(examples))
+    for file in files:
+        tf.io.gfile.rename(_temporary(file.target), file.target, overwrite=True)
+    return num_examples
+
+
+def _writer(target: str) -> tf.io.TFRecordWriter:
+    tf.io.gfile.makedirs(os.path.dirname(target))
+    return tf.io.TFRecordWriter(_temporary(target))
+
+
+def _temporary(target: str) -> str:
+    return f"{target}.partial"
+
+
+def transformed_batches(
+    sources: Sequence[str], transform: Transform, batch_size: int
+) -> Iterator[tuple[list[int], list[bytes]]]:
+    """Yields serialized transformed examples, in the order of the sources, each with the index of its source.
 
     Args:
-        source: path of a TFRecord file of raw examples.
+        sources: paths of TFRecord files of raw examples.
         transform: from raw features to transformed ones, see `trainer.transform_graph.load_transform`.
         batch_size: examples that are decoded at a time.
     """
+
+    def read(index: tf.Tensor, source: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(source).map(lambda record: (index, record))
+
+    def apply(indices: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, Features]:
+        return indices, transform(tf.io.parse_example(serialized, RAW_FEATURE_SPEC))
+
     dataset = (
-        tf.data.TFRecordDataset(source)
+        tf.data.Dataset.from_tensor_slices(list(sources))
+        .enumerate()
+        .flat_map(read)
         .batch(batch_size)
-        .map(
-            lambda serialized: transform(tf.io.parse_example(serialized, RAW_FEATURE_SPEC)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        .map(apply, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(1)
     )
-    for batch in dataset.as_numpy_iterator():
-        names = sorted(batch)
-        yield [_serialize(names, values) for values in zip(*(batch[name] for name in names), strict=True)]
+    for indices, features in dataset.as_numpy_iterator():
+        names = sorted(features)
+        columns = zip(*(features[name] for name in names), strict=True)
+        yield indices.tolist(), [_serialize(names, values) for values in columns]
 
 
 def _serialize(names: list[str], values: tuple[Any, ...]) -> bytes:
