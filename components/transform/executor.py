@@ -22,7 +22,7 @@ from tfx.utils import import_utils, io_utils, json_utils
 from tfx_bsl.public import tfxio
 
 from components.transform.labels import ReadLabels
-from components.transform.materialize import Materialize, RecordFile
+from components.transform.materialize import Materialize, RecordFile, RecordFiles
 from trainer.errors import ThawError
 from trainer.features import LABEL
 from trainer.preprocessing import RAW_FEATURE_SPEC

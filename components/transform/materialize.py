@@ -24,11 +24,18 @@ class RecordFile:
     target: str
 
 
+@dataclass(frozen=True)
+class RecordFiles:
+    """What one worker takes at a time."""
+
+    files: tuple[RecordFile, ...]
+
+
 @dataclass
 class Materialize(beam.PTransform):
-    """PCollection[tuple[RecordFile, ...]] to PCollection[int], the number of examples written for each tuple.
+    """PCollection[RecordFiles] to PCollection[int], the number of examples written for each.
 
-    The files of a tuple go through one input pipeline: to start one takes as long as a hundred photographs do.
+    The files of an element go through one input pipeline: to start one takes as long as a hundred photographs do.
 
     Attributes:
         transform_graph: folder of the transform graph.
@@ -54,9 +61,9 @@ class _Apply(beam.DoFn):
     def setup(self) -> None:
         self._transform = load_transform(self._settings.transform_graph)
 
-    def process(self, files: tuple[RecordFile, ...]) -> Iterable[int]:
+    def process(self, group: RecordFiles) -> Iterable[int]:
         tally = self._tallies.setdefault(self._settings.transform_graph, Tally(None, "images"))
-        yield materialize(files, self._transform, self._settings.batch_size, tally)
+        yield materialize(group.files, self._transform, self._settings.batch_size, tally)
 
 
 def materialize(files: Sequence[RecordFile], transform: Transform, batch_size: int, tally: Tally) -> int:
