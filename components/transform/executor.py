@@ -88,10 +88,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             for split in artifact_utils.decode_split_names(examples.split_names)
             for path in sorted(tf.io.gfile.glob(os.path.join(artifact_utils.get_split_uri([examples], split), "*")))
         ]
+        groups = [
+            RecordFiles(tuple(files[start : start + _NUM_FILES_PER_GROUP]))
+            for start in range(0, len(files), _NUM_FILES_PER_GROUP)
+        ]
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
-                | "Files" >> beam.Create(files)
+                | "Files" >> beam.Create(groups)
                 | "Materialize" >> Materialize(graph_uri, _NUM_EXAMPLES_PER_BATCH)
             )
 
