@@ -222,3 +222,8 @@ def test_an_early_stop_ends_the_phase_before_its_last_epoch(training_data: Train
     phase = run.phases[0]
     assert len(phase.epochs) < 6
     assert phase.best_epoch == len(phase.epochs) - 1
+
+
+@pytest.mark.slow
+def test_seed_zero_is_a_seed_like_any_other(training_data: TrainingData) -> None:
+    assert train(settings(seed=0), training_data).phases[1].epochs
