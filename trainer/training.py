@@ -98,7 +98,7 @@ def fine_tune(
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
     # Not 0: with that global seed, tf.data compares a shuffle seed that is a tensor as if it were a number, and fails.
-    keras.utils.set_random_seed(settings.seed or 2**31 - 1)
+    keras.utils.set_random_seed(settings.seed or 2**30)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
     for phase in settings.phases:  # a name that matches no layer is an error before the first epoch, not after it
