@@ -65,7 +65,8 @@ def training_batches(split: Split, global_batch_size: int, seed: int, num_epochs
     """All epochs, one after the other, each shuffled in an order of its own.
 
     The order is a function of the seed and the epoch's number alone. `reshuffle_each_iteration` would make it depend on
-    how often, and by which distribution strategy, the dataset has been iterated before.
+    how often, and by which distribution strategy, the dataset has been iterated before; so would TensorFlow's global
+    seed, which joins every operation's own.
 
     Args:
         split: the training examples.
@@ -82,6 +83,9 @@ def training_batches(split: Split, global_batch_size: int, seed: int, num_epochs
     records = tf.data.TFRecordDataset(split.files)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        # Of this function's graph only. With a global seed of 0, `shuffle` compares a seed that is a tensor with 0, in
+        # Python, and fails: tensorflow.python.framework.random_seed.get_seed.
+        tf.compat.v1.set_random_seed(1)
         shuffled = records.shuffle(buffer_size, seed=_mix(seed, number), reshuffle_each_iteration=False)
         return _batches(shuffled, split, global_batch_size)
 

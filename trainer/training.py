@@ -90,15 +90,14 @@ def fine_tune(
         The trained model and a record per phase.
 
     Raises:
-        ConfigurationError: unknown backbone, or a boundary that names no layer.
+        ConfigurationError: a boundary that names no layer.
         WeightsError: the pretrained weights cannot be had.
         FreezeContractError: a frozen variable changed.
         ThawError: a phase whose loss is a number in none of its epochs.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
-    # Not 0: with that global seed, tf.data compares a shuffle seed that is a tensor as if it were a number, and fails.
-    keras.utils.set_random_seed(settings.seed or 2**30)
+    keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
     for phase in settings.phases:  # a name that matches no layer is an error before the first epoch, not after it

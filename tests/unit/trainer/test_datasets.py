@@ -69,6 +69,14 @@ def test_training_order_does_not_depend_on_what_was_looked_at_before(split: Spli
     assert real_examples(batches) == first
 
 
+@pytest.mark.parametrize("global_seed", [0, 2**31 - 1, 7])
+def test_training_order_does_not_depend_on_the_global_seed(split: Split, global_seed: int) -> None:
+    """A global seed of 0, or one that TensorFlow truncates to 0, once made `shuffle` fail."""
+    first = epochs(split, seed=1)
+    tf.random.set_seed(global_seed)
+    assert epochs(split, seed=1) == first
+
+
 def test_all_batches_are_full_and_padding_has_weight_zero(split: Split) -> None:
     batches = list(evaluation_batches(split, BATCH_SIZE).as_numpy_iterator())
     assert len(batches) == split.num_batches(BATCH_SIZE) == 4
