@@ -21,6 +21,8 @@ from trainer import devices
 from trainer.errors import ThawError
 
 OnStep = Callable[[StepEvent], None]
+# In the words of the operating system, and of SQLite, which keeps the metadata.
+_DISK_IS_FULL = ("No space left on device", "database or disk is full")
 
 
 def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcome:
@@ -80,7 +82,7 @@ class ObservedRunner(LocalDagRunner):
                 super().run_with_ir(_only(pipeline, name), run_options)
             except Exception as error:
                 self._on_step(StepEvent(name, "failed", time.monotonic() - started_at_s))
-                raise _in_words(error) from error
+                raise in_words(error) from error
             outputs = read_outputs(self._connection, self._run_id)[name]
             state: StepState = "reused" if outputs.is_reused else "done"
             self._on_step(StepEvent(name, state, time.monotonic() - started_at_s))
@@ -96,12 +98,12 @@ def _only(pipeline: pipeline_pb2.Pipeline, name: str) -> pipeline_pb2.Pipeline:
     return copy
 
 
-def _in_words(error: Exception) -> Exception:
+def in_words(error: Exception) -> Exception:
     """A user's error as it is, also where Beam has wrapped it; a full disk in words; a defect as it is."""
     text = f"{error} {error.__cause__ or ''}"
     if isinstance(error, ThawError):
         return error
-    if "No space left on device" in text:
+    if any(words in text for words in _DISK_IS_FULL):
         return ThawError("no space is left on the disk; free some, or move infrastructure.root, and run again")
     return error
 
