@@ -1,0 +1,190 @@
+"""Which photographs there are, what is accepted of them, and how they are shared out."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trainer.settings import Settings
+
+Colour = Annotated[int, Field(ge=0, le=255)]
+
+
+class SplitWeights(Settings):
+    """How the examples are shared out, as whole-number weights: 70, 15, 15 gives train seven tenths.
+
+    Attributes:
+        train: weight of the split that the phases learn from.
+        eval: weight of the split that ends a phase early and picks its best epoch.
+        test: weight of the split that the gate judges on.
+    """
+
+    train: Annotated[int, Field(ge=1)] = 70
+    eval: Annotated[int, Field(ge=1)] = 15
+    test: Annotated[int, Field(ge=1)] = 15
+
+
+class SplitPatterns(Settings):
+    """Where each split lies, for photographs that come with splits of their own.
+
+    Attributes:
+        train: glob of the files to learn from, relative to `data.images`, such as "train/*/*".
+        eval: glob of the files that end a phase early, such as "val/*/*".
+        test: glob of the files that the gate judges on, such as "test/*/*".
+    """
+
+    train: str
+    eval: str
+    test: str
+
+    @field_validator("train", "eval", "test")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        return class_folder_pattern(pattern)
+
+    @model_validator(mode="after")
+    def _are_distinct(self) -> Self:
+        patterns = [self.train, self.eval, self.test]
+        if len(set(patterns)) < len(patterns):
+            raise ValueError("two splits have the same pattern, so they would share their photographs")
+        return self
+
+
+class ManifestSettings(Settings):
+    """A table with a row per photograph: CSV, or JSON lines.
+
+    Attributes:
+        file: path of the table, `.csv` or `.jsonl`, inside `data.images` (an archive or a bucket, too); or absolute.
+        path: column that holds the path of the photograph, relative to `data.images`.
+        label: column that holds its class.
+        split: column that holds its split; a row without one is assigned by `data.splits`.
+        group: column whose equal values stay in one split: a patient, a product, a burst.
+        weight: column that holds the weight of the example, a number that is not negative.
+        features: further columns that are kept with the example, to slice by.
+    """
+
+    file: Annotated[str, Field(pattern=r"(?i)\.(csv|jsonl)$")]
+    path: str = "path"
+    label: str = "label"
+    split: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    features: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class RecordSettings(Settings):
+    """TFRecord files of `tf.Example`, and which feature means what.
+
+    Attributes:
+        pattern: glob of the record files inside `data.images`, compressed with gzip if they end in `.gz`; it may have
+            the placeholders of `data.pattern`.
+        image: feature with the encoded image, or with the raw pixels where `shape` is given.
+        label: feature with the class, text or a whole number; not needed where the pattern has `{label}`.
+        label_names: names of the classes 0, 1, 2 … where `label` is a number.
+        shape: height, width and channels (1, 3 or 4) of raw pixels: bytes of uint8 in row-major order, or as many
+            numbers from 0 to 255.
+        split: feature with the split.
+        group: feature whose equal values stay in one split.
+        weight: feature with the weight of the example.
+        features: further features that are kept with the example, to slice by.
+    """
+
+    pattern: str = "*.tfrecord*"
+    image: str = "image"
+    label: str | None = "label"
+    label_names: Annotated[tuple[str, ...], Field(strict=False, min_length=2)] | None = None
+    shape: Annotated[tuple[int, int, int], Field(strict=False)] | None = None
+    split: str | None = None
+    group: str | None = None
+    weight: str | None = None
+    features: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @field_validator("shape")
+    @classmethod
+    def _is_an_image(cls, shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+        if shape is not None and (min(shape) < 1 or shape[2] not in (1, 3, 4)):
+            raise ValueError("must be height, width and channels, all above 0, with 1, 3 or 4 channels")
+        return shape
+
+
+class SpanWindow(Settings):
+    """The newest arrivals of data.
+
+    Attributes:
+        last: how many spans, counted back from the newest that is there.
+    """
+
+    last: Annotated[int, Field(ge=1)]
+
+
+class IngestionSettings(Settings):
+    """The photographs, and how they become examples.
+
+    Attributes:
+        images: folder, archive (.zip, .tar, .tar.gz, …), s3:// or gs:// place of the photographs; relative to the
+            configuration file. A path with {SPAN}, or with {YYYY}, {MM} and {DD}, names a folder or archive per span.
+        span: which spans are read where `images` names them: "latest", a number or a date such as "2026-11-22", or the
+            last n.
+        pattern: glob of the photographs in it; the folder a file lies in names its class. {label}, {split} and {group}
+            stand for a part of the path that says so, as in "{split}/{label}/**/*".
+        manifest: a table of the photographs, in place of a pattern.
+        records: TFRecord files of examples, in place of a pattern.
+        splits: weights by which the examples are shared out, on a hash of each file's content or of its group.
+        split_patterns: a glob for each split instead, where the photographs come already split.
+        stratify: share out every class by itself, so that each split has its exact part of it. Then an added photograph
+            may move others of its class; without it, none.
+        near_duplicates: "together" keeps photographs that look the same in one split, unless their splits are given;
+            "report" only lists them; "ignore" does not look for them.
+        labels: the only classes there may be; a photograph of another is refused. null takes them as they come.
+        background_rgb: what shows through transparent pixels: red, green and blue from 0 to 255.
+        allow_animated: take the first frame of an animated image; otherwise such a file is refused.
+        max_refused_fraction: the run fails if a greater share of the photographs cannot be used.
+        max_image_pixels: photographs with more pixels (width times height) are refused, not decoded.
+        max_image_bytes: larger files are refused, not read.
+        max_image_seconds: photographs that take longer to check are refused.
+    """
+
+    images: str
+    span: Literal["latest"] | int | str | SpanWindow | None = None
+    pattern: str = "*/*"
+    manifest: ManifestSettings | None = None
+    records: RecordSettings | None = None
+    splits: SplitWeights = SplitWeights()
+    split_patterns: SplitPatterns | None = None
+    stratify: bool = False
+    near_duplicates: Literal["together", "report", "ignore"] = "together"
+    labels: Annotated[tuple[str, ...], Field(strict=False, min_length=2)] | None = None
+    background_rgb: Annotated[tuple[Colour, Colour, Colour], Field(strict=False)] = (255, 255, 255)
+    allow_animated: bool = False
+    max_refused_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+    max_image_pixels: Annotated[int, Field(ge=1)] = 100_000_000
+    max_image_bytes: Annotated[int, Field(ge=1)] = 100_000_000
+    max_image_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        return class_folder_pattern(pattern)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        ways = {"pattern", "split_patterns", "manifest", "records"}
+        given = sorted(key for key in ways & self.model_fields_set if getattr(self, key) is not None)
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are different ways to say where the photographs are; give one")
+        if self.split_patterns is not None and {"splits", "stratify"} & self.model_fields_set:
+            raise ValueError("split_patterns gives every photograph its split, so splits and stratify have no effect")
+        return self
+
+
+def class_folder_pattern(pattern: str) -> str:
+    """The pattern itself, if it can name photographs and their classes.
+
+    Raises:
+        ValueError: it leaves the folder, or says nothing of classes.
+    """
+    parts = pattern.split("/")
+    if pattern.startswith("/") or ".." in parts:
+        raise ValueError("must stay inside data.images: no leading '/', no '..'")
+    if "" in parts or (len(parts) < 2 and "{label}" not in pattern):
+        raise ValueError("must be class folder / file, such as '*/*' or '{label}/**/*'")
+    return pattern
