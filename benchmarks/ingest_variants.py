@@ -29,17 +29,14 @@ def measure_thaw(photographs: Path, work: Path) -> dict[str, Any]:
     from benchmarks.pipelines import run_components
     from components.data_validation.importing import ImportSchema
     from components.image_example_gen.component import ImageExampleGen
+    from components.image_example_gen.settings import IngestionSettings, SplitWeights
     from components.transform.component import Transform
     from trainer import devices
 
     devices.prepare(None)
     memory_mib = memory_so_far_mib()
-    example_gen = ImageExampleGen(
-        input_base=str(photographs),
-        **_splitting(),
-        max_refused_fraction=0.0,
-        max_image_pixels=1_000_000,
-    )
+    settings = IngestionSettings(images=str(photographs), splits=SplitWeights(**_SPLITS), max_refused_fraction=0.0, near_duplicates="report")
+    example_gen = ImageExampleGen(settings)
     schema_gen = ImportSchema(str(SCHEMA))
     transform = Transform(
         example_gen.outputs["examples"], schema_gen.outputs["schema"], {"image_size_px": IMAGE_SIZE_PX}

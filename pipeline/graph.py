@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-import tensorflow_data_validation as tfdv
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base import base_node
-from tfx.proto import example_gen_pb2
 
 from components.data_validation.importing import ImportSchema
-from components.data_validation.schema import FEATURES_WITH_STATISTICS, SchemaGen
+from components.data_validation.schema import SchemaGen
+from components.data_validation.statistics import StatisticsGen
 from components.data_validation.validator import ExampleValidator
 from components.evaluator.component import Evaluator
 from components.fine_tuner.component import FineTuner
@@ -16,7 +14,6 @@ from components.image_example_gen.component import ImageExampleGen
 from components.pusher.component import Pusher
 from components.transform.component import Transform
 from pipeline.config import Configuration
-from pipeline.config.models import DataSettings
 
 
 def build_components(configuration: Configuration) -> Sequence[base_node.BaseNode]:
@@ -24,16 +21,9 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
     data, model = configuration.data, configuration.model
     infrastructure = configuration.infrastructure
 
-    example_gen = ImageExampleGen(
-        input_base=str(data.images),
-        input_config=_input_config(data),
-        output_config=_output_config(data),
-        max_refused_fraction=data.max_refused_fraction,
-        max_image_pixels=data.max_image_pixels,
-    )
+    example_gen = ImageExampleGen(data)
     statistics_gen = StatisticsGen(
-        examples=example_gen.outputs["examples"],
-        stats_options=tfdv.StatsOptions(feature_allowlist=list(FEATURES_WITH_STATISTICS)),
+        examples=example_gen.outputs["examples"], quarantine=example_gen.outputs["quarantine"]
     )
     schema_gen = (
         ImportSchema(schema_file=str(data.schema_path)).with_id("SchemaGen")
@@ -46,7 +36,11 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
     transform = Transform(
         examples=example_gen.outputs["examples"],
         schema=schema_gen.outputs["schema"],
-        settings={"image_size_px": model.image_size_px},
+        settings={
+            "image_size_px": model.image_size_px,
+            "background_rgb": data.background_rgb,
+            "max_image_pixels": data.max_image_pixels,
+        },
     )
     transform.add_upstream_node(example_validator)
     fine_tuner = FineTuner(
@@ -77,18 +71,3 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         pusher,
     ]
 
-
-def _input_config(data: DataSettings) -> example_gen_pb2.Input:
-    patterns = data.split_patterns.model_dump() if data.split_patterns else {"all": data.pattern}
-    splits = [example_gen_pb2.Input.Split(name=name, pattern=pattern) for name, pattern in patterns.items()]
-    return example_gen_pb2.Input(splits=splits)
-
-
-def _output_config(data: DataSettings) -> example_gen_pb2.Output:
-    if data.split_patterns:
-        return example_gen_pb2.Output()
-    splits = [
-        example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=weight)
-        for name, weight in data.splits.model_dump().items()
-    ]
-    return example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=splits))

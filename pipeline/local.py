@@ -8,6 +8,9 @@ from typing import Literal
 from components.evaluator.verdict import Verdict
 from pipeline.config import Configuration
 
+DATA_STEPS = ("ImageExampleGen",)
+"""The components that take the photographs in."""
+
 StepState = Literal["started", "done", "reused", "failed"]
 
 
@@ -75,3 +78,22 @@ def run_local(configuration: Configuration, run_dir: Path, on_step: Callable[[St
     from pipeline import local_runner  # TFX takes half a minute to import; `thaw --help` must not pay for it
 
     return local_runner.run(configuration, run_dir.name, on_step)
+
+
+def ingest_local(configuration: Configuration, run_id: str, on_step: Callable[[StepEvent], None]) -> Path:
+    """Runs the components that take the photographs in, or reuses what they made of the same photographs.
+
+    Args:
+        configuration: what to take in.
+        run_id: the run's id in the metadata.
+        on_step: called when a component starts and when it ends.
+
+    Returns:
+        The folder of the quarantine artifact: summary, refusals, duplicates and report.
+
+    Raises:
+        ThawError: the ingestion failed for a reason that the message explains.
+    """
+    from pipeline import local_runner
+
+    return local_runner.ingest(configuration, run_id, on_step)

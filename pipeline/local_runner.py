@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
@@ -16,7 +16,7 @@ from components.evaluator import verdict
 from pipeline.config import Configuration
 from pipeline.graph import build_components
 from pipeline.lineage import StepOutputs, read_outputs
-from pipeline.local import RunOutcome, StepEvent, StepState, step_names
+from pipeline.local import DATA_STEPS, RunOutcome, StepEvent, StepState, step_names
 from trainer import devices
 from trainer.errors import ThawError
 
@@ -31,6 +31,14 @@ def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcom
     connection = _metadata_connection(configuration)
     ObservedRunner(connection, run_id, on_step).run(build_pipeline(configuration))
     return _outcome(configuration, read_outputs(connection, run_id))
+
+
+def ingest(configuration: Configuration, run_id: str, on_step: OnStep) -> Path:
+    """See `pipeline.local.ingest_local`."""
+    devices.prepare(configuration.infrastructure.num_cpu_replicas)
+    connection = _metadata_connection(configuration)
+    ObservedRunner(connection, run_id, on_step, DATA_STEPS).run(build_pipeline(configuration))
+    return Path(read_outputs(connection, run_id)["ImageExampleGen"].uris["quarantine"])
 
 
 def build_pipeline(configuration: Configuration) -> pipeline.Pipeline:
@@ -63,8 +71,23 @@ class ObservedRunner(LocalDagRunner):
     component with the others marked.
     """
 
-    def __init__(self, connection: metadata_store_pb2.ConnectionConfig, run_id: str, on_step: OnStep) -> None:
+    def __init__(
+        self,
+        connection: metadata_store_pb2.ConnectionConfig,
+        run_id: str,
+        on_step: OnStep,
+        only: Sequence[str] | None = None,
+    ) -> None:
+        """Makes the runner.
+
+        Args:
+            connection: to the metadata.
+            run_id: of this run.
+            on_step: called when a component starts and when it ends.
+            only: the components to run; None for all.
+        """
         super().__init__()
+        self._names = only
         self._connection = connection
         self._run_id = run_id
         self._on_step = on_step
@@ -76,6 +99,8 @@ class ObservedRunner(LocalDagRunner):
         )
         for node in pipeline.nodes:
             name = node.pipeline_node.node_info.id
+            if self._names is not None and name not in self._names:
+                continue
             started_at_s = time.monotonic()
             self._on_step(StepEvent(name, "started", None))
             try:

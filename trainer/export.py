@@ -1,5 +1,6 @@
 """The model that leaves: a SavedModel that takes encoded images and knows the names of its classes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import tensorflow as tf
 
 from trainer.classifier import Classifier
 from trainer.features import IMAGE, LABEL, LABEL_ID, LABEL_VOCABULARY
-from trainer.images import unpack
+from trainer.images import WHITE, unpack
+from trainer.per_image import error_texts, pixels_of_good_images
 from trainer.transform_graph import load_saved_transform, pixels_of, read_labels, vocabulary_path
 
 SERVING_SIGNATURE = "serving_default"
@@ -24,8 +26,12 @@ class ServedClassifier(tf.Module):
     uninitialised in the SavedModel.
     """
 
-    def __init__(self, model: Classifier, transform_graph: str, image_size_px: int) -> None:
+    def __init__(
+        self, model: Classifier, transform_graph: str, image_size_px: int, background_rgb: Sequence[int]
+    ) -> None:
         super().__init__(name="served_classifier")
+        # For clients that normalise images before they send them; the graph itself has it built in.
+        self.background_rgb = tf.Variable(list(background_rgb), dtype=tf.int32, trainable=False)
         self.model = model
         self.transform = load_saved_transform(transform_graph)
         self.label_vocabulary = tf.saved_model.Asset(vocabulary_path(transform_graph))
@@ -34,25 +40,34 @@ class ServedClassifier(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="images")])
     def serve_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Classifies encoded JPEG or PNG files.
+        """Classifies encoded images: those that `trainer.images.ACCEPTED` lists.
+
+        An image that is not accepted, or is damaged, has an error of its own; the others are answered as ever.
 
         Args:
             images: string [batch], the bytes of the files.
 
         Returns:
             "label": string [batch]; "score": float32 [batch], the label's probability; "scores": float32 [batch,
-            classes], in the order of the label vocabulary.
+            classes], in the order of the label vocabulary; "error": string [batch], why there is no answer, or "". Where
+            there is an error, the label is "" and all scores are 0.
         """
-        scores = self._scores(images)
+        pixels, is_good = pixels_of_good_images(self.transform, images, self._image_size_px)
+        # A model cannot be called with no image at all, so an empty batch gets one that is left out again.
+        is_empty = tf.cast(tf.equal(tf.size(images), 0), tf.int32)
+        padded = tf.pad(pixels, [[0, is_empty], [0, 0], [0, 0], [0, 0]])
+        scores = self.model(padded, training=False)[: tf.size(images)]
+        scores = tf.where(is_good[:, None], scores, 0.0)
         return {
-            "label": tf.gather(self._label_bytes(), tf.argmax(scores, axis=-1)),
+            "label": tf.where(is_good, tf.gather(self._label_bytes(), tf.argmax(scores, axis=-1)), ""),
             "score": tf.reduce_max(scores, axis=-1),
             "scores": scores,
+            "error": error_texts(images, is_good),
         }
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
     def serve_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `serve_images`, "scores" alone, for serialized tf.Examples."""
+        """As `serve_images`, "scores" alone, for serialized tf.Examples; a bad image fails the batch."""
         parsed = tf.io.parse_example(examples, {IMAGE: tf.io.FixedLenFeature([], tf.string)})
         return {"scores": self._scores(parsed[IMAGE])}
 
@@ -79,7 +94,13 @@ class ServedClassifier(tf.Module):
         return self.model(pixels, training=False)
 
 
-def export(model: Classifier, transform_graph: str, image_size_px: int, folder: str) -> None:
+def export(
+    model: Classifier,
+    transform_graph: str,
+    image_size_px: int,
+    folder: str,
+    background_rgb: Sequence[int] = WHITE,
+) -> None:
     """Writes a SavedModel.
 
     Args:
@@ -87,8 +108,10 @@ def export(model: Classifier, transform_graph: str, image_size_px: int, folder: 
         transform_graph: folder of the TransformGraph artifact that the training examples went through.
         image_size_px: height and width of the model's input.
         folder: where to; `saved_model.pb` and its variables and assets lie in it afterwards.
+        background_rgb: the one of the transform graph, for clients that normalise images; the attribute
+            `background_rgb` of the loaded model, int32 [3].
     """
-    served = ServedClassifier(model, transform_graph, image_size_px)
+    served = ServedClassifier(model, transform_graph, image_size_px, background_rgb)
     signatures: dict[str, Any] = {
         SERVING_SIGNATURE: served.serve_images,
         EXAMPLES_SIGNATURE: served.serve_examples,

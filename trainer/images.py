@@ -1,30 +1,98 @@
 """From encoded bytes to pixels, with TensorFlow operations only.
 
-The same two functions serve ingestion checks, tf.Transform, and (through the transform graph) the exported model, so
-that training and serving cannot differ.
+The same functions serve tf.Transform and (through the transform graph) the exported model, so that training and serving
+cannot differ. They take the forms of image in which TensorFlow's decoders give what Pillow gives; what else people have
+is normalised once, at ingestion, by `trainer.photographs`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-NUM_CHANNELS = 3
+from trainer import image_forms
+from trainer.image_forms import NUM_CHANNELS
+
+WHITE = (255, 255, 255)
+DEFAULT_MAX_PIXELS = 100_000_000
+
+ACCEPTED = (
+    "JPEG with 1 or 3 components, PNG, still WebP without EXIF data, and BMP of 24 or 32 bits without compression"
+)
+
+# With scaled decoding, an image keeps at least so many times the size that it is resized to.
+_LEAST_OVERSIZE = 2
+# Enough for every header that is looked at; shorter files are filled up with zeros.
+_HEAD_SIZE = 40
+_NUM_FORMS = 4
 
 
-def decode(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes one JPEG or PNG.
+def decode(
+    encoded: tf.Tensor,
+    background_rgb: Sequence[int] = WHITE,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    least_size_px: int | None = None,
+) -> tf.Tensor:
+    """Decodes one image, of a form in `ACCEPTED`.
+
+    EXIF orientation is applied, transparency laid onto the background, 16 bits scaled to 8, grey repeated over the
+    channels: the pixels are those of `trainer.photographs.reference_pixels`.
 
     Args:
         encoded: string scalar, the bytes of the file.
+        background_rgb: what shows through transparent pixels, red, green and blue from 0 to 255.
+        max_pixels: the most pixels (width times height) that are accepted; more are refused before they are decoded.
+        least_size_px: if given, a JPEG may be decoded to a half, a quarter or an eighth of its size, as long as its
+            height and width stay at least this.
 
     Returns:
-        uint8 [height, width, 3]. Greyscale is repeated over the channels, alpha is dropped.
+        uint8 [height, width, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are not a whole image.
+        tf.errors.InvalidArgumentError: when run, if the bytes are not a whole image of an accepted form.
     """
-    pixels = tf.io.decode_image(encoded, channels=NUM_CHANNELS, expand_animations=False)
+    head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD_SIZE)
+    red, green, blue = (int(value) for value in background_rgb)
+    background = (red, green, blue)
+    pixels = tf.switch_case(
+        _index_of_form(head),
+        [
+            lambda: image_forms.decode_jpeg(encoded, max_pixels, least_size_px),
+            lambda: image_forms.decode_png(encoded, head, max_pixels, background),
+            lambda: image_forms.decode_webp(encoded, head, max_pixels, background),
+            lambda: image_forms.decode_bmp(encoded, head, max_pixels),
+            _refuse,
+        ],
+    )
     return tf.ensure_shape(pixels, [None, None, NUM_CHANNELS])
+
+
+def is_accepted_form(encoded: tf.Tensor) -> tf.Tensor:
+    """Whether the first bytes of a string scalar are those of a JPEG, PNG, WebP or BMP: bool scalar."""
+    head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD_SIZE)
+    return _index_of_form(head) < _NUM_FORMS
+
+
+def _index_of_form(head: tf.Tensor) -> tf.Tensor:
+    """0 to 3 for JPEG, PNG, WebP and BMP, 4 for anything else."""
+
+    def has(magic: bytes, offset: int = 0) -> tf.Tensor:
+        return tf.reduce_all(tf.equal(head[offset : offset + len(magic)], tf.constant(list(magic), tf.uint8)))
+
+    is_form = [
+        has(b"\xff\xd8\xff"),
+        has(b"\x89PNG\r\n\x1a\n") & has(b"IHDR", 12),
+        has(b"RIFF") & has(b"WEBPVP8", 8),
+        has(b"BM"),
+        tf.constant(True),
+    ]
+    return tf.argmax(tf.cast(tf.stack(is_form), tf.int32), output_type=tf.int32)
+
+
+def _refuse() -> tf.Tensor:
+    message = f"not an image of an accepted form; accepted are {ACCEPTED}"
+    with tf.control_dependencies([image_forms.check(tf.constant(False), message)]):
+        return tf.zeros([0, 0, NUM_CHANNELS], tf.uint8)
 
 
 def resize(pixels: tf.Tensor, image_size_px: int) -> tf.Tensor:
@@ -45,9 +113,25 @@ def resize(pixels: tf.Tensor, image_size_px: int) -> tf.Tensor:
     return tf.ensure_shape(rounded, [*size, NUM_CHANNELS])
 
 
-def decode_and_resize(encoded: tf.Tensor, image_size_px: int) -> tf.Tensor:
-    """`decode`, then `resize`: string scalar to uint8 [image_size_px, image_size_px, 3]."""
-    return resize(decode(encoded), image_size_px)
+def decode_and_resize(
+    encoded: tf.Tensor,
+    image_size_px: int,
+    background_rgb: Sequence[int] = WHITE,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    scaled_decoding: bool = False,
+) -> tf.Tensor:
+    """`decode`, then `resize`: string scalar to uint8 [image_size_px, image_size_px, 3].
+
+    Args:
+        encoded: as of `decode`.
+        image_size_px: as of `resize`.
+        background_rgb: as of `decode`.
+        max_pixels: as of `decode`.
+        scaled_decoding: decode large JPEGs to a half, a quarter or an eighth of their size, at least twice
+            `image_size_px`: much faster, and slightly different pixels.
+    """
+    least_size_px = _LEAST_OVERSIZE * image_size_px if scaled_decoding else None
+    return resize(decode(encoded, background_rgb, max_pixels, least_size_px), image_size_px)
 
 
 def pack(pixels: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """The preprocessing graph: what Transform materializes for training and what the exported model does to its input."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,18 +24,26 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor], custom_config: Mapping[str
 
     Args:
         inputs: "image": string [batch], encoded bytes; "label": string [batch].
-        custom_config: "image_size_px": height and width of the result in pixels.
+        custom_config: "image_size_px": height and width of the result in pixels. As of
+            `trainer.images.decode_and_resize`, and with its defaults when absent: "background_rgb",
+            "max_image_pixels", "scaled_decoding".
 
     Returns:
         "pixels": string [batch], see `trainer.images.pack`; "label_id": int64 [batch], the rank of the label in the
         vocabulary (most frequent first, ties in descending order of bytes), -1 for a label that is not in it.
     """
-    image_size_px = int(custom_config["image_size_px"])
+    decode_and_resize = functools.partial(
+        images.decode_and_resize,
+        image_size_px=int(custom_config["image_size_px"]),
+        background_rgb=tuple(custom_config.get("background_rgb", images.WHITE)),
+        max_pixels=int(custom_config.get("max_image_pixels", images.DEFAULT_MAX_PIXELS)),
+        scaled_decoding=bool(custom_config.get("scaled_decoding", False)),
+    )
     label_id = tft.compute_and_apply_vocabulary(
         inputs[LABEL], vocab_filename=LABEL_VOCABULARY, num_oov_buckets=0, default_value=-1
     )
     pixels = images.map_batch(
-        lambda encoded: images.pack(images.decode_and_resize(encoded, image_size_px)),
+        lambda encoded: images.pack(decode_and_resize(encoded)),
         inputs[IMAGE],
         tf.TensorSpec([], tf.string),
     )

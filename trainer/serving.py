@@ -1,4 +1,7 @@
-"""Asking an exported model, as any client would: TensorFlow and files, nothing of the training code."""
+"""Asking an exported model about files.
+
+Images of a form that the model does not take are normalised first, as ingestion does.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import ThawError
+from trainer.photographs import UnreadableImage, normalise, read_header
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def predict(model_dir: Path, images: Sequence[Path]) -> list[Prediction]:
 
     Args:
         model_dir: folder of a SavedModel, or of its numbered versions, of which the newest is taken.
-        images: paths of JPEG or PNG files.
+        images: paths of JPEG, PNG, WebP, GIF, BMP or TIFF files; of several frames or pages the first is taken.
 
     Raises:
         ThawError: the folder holds no complete SavedModel of ours.
@@ -40,13 +44,15 @@ def predict(model_dir: Path, images: Sequence[Path]) -> list[Prediction]:
     import tensorflow as tf
 
     from trainer.export import SERVING_SIGNATURE
+    from trainer.images import WHITE
 
     folder = find_version(model_dir)
     loaded = tf.saved_model.load(str(folder))
     if SERVING_SIGNATURE not in loaded.signatures:
         raise ThawError(f"the model in {str(folder)!r} has no signature {SERVING_SIGNATURE!r}; it was not made by thaw")
     labels = _labels(folder)
-    return [_predict_one(loaded.signatures[SERVING_SIGNATURE], labels, path) for path in images]
+    background = tuple(int(value) for value in getattr(loaded, "background_rgb", WHITE))
+    return [_predict_one(loaded.signatures[SERVING_SIGNATURE], background, labels, path) for path in images]
 
 
 def find_version(model_dir: Path) -> Path:
@@ -77,15 +83,41 @@ def _labels(folder: Path) -> list[str]:
     return text.removesuffix("\n").split("\n")
 
 
-def _predict_one(signature: Any, labels: list[str], path: Path) -> Prediction:
+def _predict_one(signature: Any, background_rgb: tuple[int, ...], labels: list[str], path: Path) -> Prediction:
     import tensorflow as tf
 
+    def failed(error: str) -> Prediction:
+        return Prediction(str(path), "", 0.0, {}, error)
+
     try:
-        answer = signature(images=tf.constant([path.read_bytes()]))
+        answer = signature(images=tf.constant([acceptable(path.read_bytes(), background_rgb)]))
     except OSError as error:
-        return Prediction(str(path), "", 0.0, {}, error.strerror or str(error))
-    except tf.errors.OpError:
-        return Prediction(str(path), "", 0.0, {}, "not a whole JPEG or PNG image")
+        return failed(error.strerror or str(error))
+    except UnreadableImage as error:
+        return failed(str(error))
+    except tf.errors.OpError:  # from a model of an older thaw, which has no output for errors
+        return failed("cannot be decoded")
+    error_text = answer["error"].numpy()[0].decode() if "error" in answer else ""
+    if error_text:
+        return failed(error_text)
     scores = dict(zip(labels, answer["scores"].numpy()[0].tolist(), strict=True))
     label = answer["label"].numpy()[0].decode(errors="surrogateescape")
     return Prediction(str(path), label, float(answer["score"].numpy()[0]), scores)
+
+
+def acceptable(content: bytes, background_rgb: tuple[int, ...]) -> bytes:
+    """The image itself if an exported model takes it, else its normal form.
+
+    Raises:
+        UnreadableImage: it is not an image, or cannot be normalised.
+    """
+    from trainer.images import DEFAULT_MAX_PIXELS
+
+    header = read_header(content)
+    if header.is_decodable_as_is:
+        return content
+    if header.width_px * header.height_px > DEFAULT_MAX_PIXELS:
+        size = f"{header.width_px}x{header.height_px}"
+        raise UnreadableImage("cannot be decoded", f"{size} pixels are more than the {DEFAULT_MAX_PIXELS} allowed")
+    red, green, blue = background_rgb
+    return normalise(content, header, (red, green, blue))

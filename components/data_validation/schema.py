@@ -10,9 +10,10 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from trainer.features import LABEL
+
 # Statistics on image bytes would be slow and say nothing; on names of files and digests, all values differ.
-FEATURES_WITH_STATISTICS = ("label", "format", "width_px", "height_px", "num_bytes")
-FEATURES_WITHOUT_STATISTICS = ("image", "path", "content_sha256")
+FEATURES_WITHOUT_STATISTICS = ("image", "path", "content_sha256", "group")
 
 
 class Executor(executor.Executor):
@@ -34,13 +35,13 @@ class Executor(executor.Executor):
 def with_all_features(schema: schema_pb2.Schema) -> schema_pb2.Schema:
     """A copy of `schema` that also holds the features without statistics.
 
-    They have no presence constraint: validation compares with statistics, in which they do not occur. The format is
-    left open: a lone PNG among JPEGs that falls into the test split is no anomaly.
+    They have no presence constraint: validation compares with statistics, in which they do not occur. The values of all
+    but the label are left open: a lone PNG among JPEGs that falls into the test split is no anomaly.
     """
     result = schema_pb2.Schema()
     result.CopyFrom(schema)
     for feature in result.feature:
-        if feature.name == "format":
+        if feature.name != LABEL:
             feature.ClearField("domain")
     known = {feature.name for feature in schema.feature}
     for name in FEATURES_WITHOUT_STATISTICS:

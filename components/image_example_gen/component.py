@@ -1,24 +1,20 @@
-"""ImageExampleGen: class folders of photographs in, examples and an account of what was refused out."""
+"""ImageExampleGen: photographs in, examples and an account of what was refused out."""
 
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.proto import example_gen_pb2
 from tfx.types import component_spec, standard_artifacts
 
 from components.artifacts import Quarantine
 from components.digest import code_digest
 from components.image_example_gen import driver, executor
+from components.image_example_gen.settings import IngestionSettings
 
 
 class ImageExampleGenSpec(component_spec.ComponentSpec):
-    """Interface of ImageExampleGen, in the terms of TFX's own example generators."""
+    """Interface of ImageExampleGen; `settings` is an `IngestionSettings` as JSON."""
 
     PARAMETERS = {
-        "input_base": component_spec.ExecutionParameter(type=str),
-        "input_config": component_spec.ExecutionParameter(type=example_gen_pb2.Input),
-        "output_config": component_spec.ExecutionParameter(type=example_gen_pb2.Output),
-        "max_refused_fraction": component_spec.ExecutionParameter(type=float),
-        "max_image_pixels": component_spec.ExecutionParameter(type=int),
+        "settings": component_spec.ExecutionParameter(type=str),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: dict[str, component_spec.ChannelParameter] = {}
@@ -29,39 +25,25 @@ class ImageExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ImageExampleGen(base_beam_component.BaseBeamComponent):
-    """Reads class folders of JPEG and PNG files.
+    """Reads photographs from class folders, manifests or records; in folders, archives or buckets.
 
-    Its driver fingerprints the files, so that the cache notices changed, added and removed ones.
+    Its driver fingerprints what is there, so that the cache notices changed, added and removed photographs, and a new
+    span.
     """
 
     SPEC_CLASS = ImageExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
     DRIVER_CLASS = driver.Driver
 
-    def __init__(
-        self,
-        input_base: str,
-        input_config: example_gen_pb2.Input,
-        output_config: example_gen_pb2.Output,
-        max_refused_fraction: float,
-        max_image_pixels: int,
-    ) -> None:
+    def __init__(self, settings: IngestionSettings) -> None:
         """Makes the component.
 
         Args:
-            input_base: folder of class folders.
-            input_config: one split with a pattern, to be partitioned by content hash; or several, each kept as it is.
-            output_config: with one input split, the output splits and their hash buckets; else empty.
-            max_refused_fraction: the largest share of files that may be refused, in [0, 1].
-            max_image_pixels: the most pixels of an image; more are refused.
+            settings: which photographs there are, what is accepted of them, and how they are shared out.
         """
         super().__init__(
             spec=ImageExampleGenSpec(
-                input_base=input_base,
-                input_config=input_config,
-                output_config=output_config,
-                max_refused_fraction=max_refused_fraction,
-                max_image_pixels=max_image_pixels,
+                settings=settings.to_json(),
                 code_digest=code_digest(executor.__name__),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 quarantine=types.Channel(type=Quarantine),

@@ -1,18 +1,19 @@
-"""Runs before the cache is looked up, and puts the fingerprint of the files into the cache key."""
+"""Runs before the cache is looked up, and puts the fingerprint of the photographs into the cache key."""
 
 from typing import Any
 
 from components.driver import PropertyDriver
-from components.image_example_gen.executor import input_patterns
-from components.image_example_gen.source import fingerprint, list_images
+from components.image_example_gen.settings import IngestionSettings
+from components.image_example_gen.sources.listing import fingerprint
+from components.image_example_gen.sources.opening import open_source
 
 FINGERPRINT = "input_fingerprint"
 
 
 class Driver(PropertyDriver):
-    """Adds the execution property `input_fingerprint`."""
+    """Adds the execution property `input_fingerprint`; the spans that are read are part of it."""
 
     def more_properties(self, exec_properties: dict[str, Any]) -> dict[str, str]:
-        """The fingerprint of the files that the properties point to."""
-        listing = list_images(exec_properties["input_base"], input_patterns(exec_properties))
-        return {FINGERPRINT: fingerprint(listing)}
+        """The fingerprint of the photographs that the settings point to."""
+        settings = IngestionSettings.model_validate_json(exec_properties["settings"])
+        return {FINGERPRINT: fingerprint(open_source(settings).list_entries())}

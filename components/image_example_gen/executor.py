@@ -1,20 +1,29 @@
-"""Reads the images with Beam and writes examples by split; see `component` for the interface."""
+"""Reads the photographs with Beam and writes examples by split; see `component` for the interface."""
 
-import json
 import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
-from tfx.utils import proto_utils
 
-from components.image_example_gen import policy, quarantine, writing
-from components.image_example_gen.quarantine import Account, Refused
-from components.image_example_gen.source import list_images
-from components.image_example_gen.splitting import SplitShare
+from components.image_example_gen import distributing, policy, quarantine, staging
+from components.image_example_gen.duplicates.grouping import components_of
+from components.image_example_gen.duplicates.pairs import Found
+from components.image_example_gen.duplicates.search import add_search, read_found
+from components.image_example_gen.facts import Facts
+from components.image_example_gen.quarantine import Account
+from components.image_example_gen.reporting import write_report
+from components.image_example_gen.settings import IngestionSettings
+from components.image_example_gen.sources.entry import Listing
+from components.image_example_gen.sources.opening import open_source
+from components.image_example_gen.splitting import SPLITS, SplitShare, assign
+from components.image_example_gen.staging import StagedChunk
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -26,63 +35,81 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
+        settings = IngestionSettings.model_validate_json(exec_properties["settings"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         report = artifact_utils.get_single_instance(output_dict["quarantine"])
-        shares = split_shares(exec_properties)
-        splits = [share.name for share in shares] if shares else list(input_patterns(exec_properties))
-        examples.split_names = artifact_utils.encode_split_names(splits)
-        listing = list_images(exec_properties["input_base"], input_patterns(exec_properties))
-        settings = writing.WriteExamples(
-            images=exec_properties["input_base"],
-            split_folders={split: artifact_utils.get_split_uri([examples], split) for split in splits},
-            shares=shares,
-            max_pixels=exec_properties["max_image_pixels"],
-            num_files=len(listing.files),
-        )
-        account_file = os.path.join(report.uri, "account.json")
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        account = self._ingest(settings, examples, report.uri)
+        examples.set_string_custom_property("spans", ", ".join(account.spans))
+        report.num_refused = len(account.refused)
+        report.num_accepted = account.num_accepted
+        policy.enforce(account, SPLITS, settings)
+
+    def _ingest(self, settings: IngestionSettings, examples: types.Artifact, report_folder: str) -> Account:
+        # Beside the splits' folders, in the artifact: on the same disk, and gone with it.
+        folder = os.path.join(examples.uri, ".staging")
+        os.makedirs(folder, exist_ok=True)
+        listing, chunks = self._stage(settings, folder)
+        photographs = [facts for chunk in chunks for facts in chunk.accepted]
+        found = Found((), (), 0)
+        if settings.near_duplicates != "ignore":
+            with self._make_beam_pipeline() as pipeline:
+                add_search(pipeline, photographs, folder)
+            found = read_found(folder)
+        alike = components_of(found.pairs) if settings.near_duplicates == "together" else {}
+        splits = assign(photographs, _shares(settings), alike, stratify=settings.stratify)
+        self._distribute(chunks, splits, folder, examples)
+        account = _account(listing, chunks, found, splits)
+        quarantine.write(account, report_folder)
+        write_report(account, photographs, splits, chunks, folder, report_folder)
+        shutil.rmtree(folder)
+        return account
+
+    def _stage(self, settings: IngestionSettings, folder: str) -> tuple[Listing, list[StagedChunk]]:
+        source = open_source(settings)
+        listing = source.list_entries()
+        chunks = staging.chunks_of(listing.entries)
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
-                | "Files" >> beam.Create(writing.chunks_of(listing.files))
-                | "WriteExamples" >> settings
-                | "AddUp" >> beam.CombineGlobally(quarantine.add_up)
-                | "WriteAccount" >> beam.Map(_write_account, account_file)
+                | "Chunks" >> beam.Create(chunks)
+                | "Photographs" >> staging.StagePhotographs(source, settings, folder, len(listing.entries))
             )
-        account = _read_account(account_file)
-        quarantine.write(account, listing.ignored, report.uri)
-        report.num_refused = len(account.refused)
-        report.num_accepted = account.num_accepted
-        policy.enforce(account, splits, exec_properties["max_refused_fraction"])
+        return listing, staging.read_staged(folder, len(chunks))
+
+    def _distribute(
+        self, chunks: Sequence[StagedChunk], splits: dict[str, str], folder: str, examples: types.Artifact
+    ) -> None:
+        elements = [
+            distributing.ChunkSplits(
+                chunk.index, chunk.num_chunks, tuple(splits[facts.path] for facts in chunk.accepted)
+            )
+            for chunk in chunks
+        ]
+        split_folders = {split: artifact_utils.get_split_uri([examples], split) for split in SPLITS}
+        with self._make_beam_pipeline() as pipeline:
+            (
+                pipeline
+                | "Chunks" >> beam.Create(elements)
+                | "Distribute" >> distributing.Distribute(folder, split_folders)
+            )
 
 
-def input_patterns(exec_properties: dict[str, Any]) -> dict[str, str]:
-    """Pattern of each input split, by its name."""
-    input_config = example_gen_pb2.Input()
-    proto_utils.json_to_proto(exec_properties["input_config"], input_config)
-    return {split.name: split.pattern for split in input_config.splits}
+def _shares(settings: IngestionSettings) -> tuple[SplitShare, ...]:
+    return tuple(SplitShare(name, weight) for name, weight in settings.splits.model_dump().items())
 
 
-def split_shares(exec_properties: dict[str, Any]) -> tuple[SplitShare, ...] | None:
-    """The output splits by hash buckets, or None where the input splits are kept."""
-    output_config = example_gen_pb2.Output()
-    proto_utils.json_to_proto(exec_properties["output_config"], output_config)
-    splits = output_config.split_config.splits
-    return tuple(SplitShare(split.name, split.hash_buckets) for split in splits) or None
-
-
-def _write_account(account: Account, path: str) -> None:
-    content = {
-        "accepted": [[split, label, count] for (split, label), count in sorted(account.accepted.items())],
-        "refused": [vars(item) for item in account.refused],
-    }
-    with beam.io.filesystems.FileSystems.create(path, mime_type="application/json") as file:
-        file.write(json.dumps(content).encode())
-
-
-def _read_account(path: str) -> Account:
-    with beam.io.filesystems.FileSystems.open(path) as file:
-        content = json.loads(file.read())
-    beam.io.filesystems.FileSystems.delete([path])
-    account = Account(refused=[Refused(**item) for item in content["refused"]])
-    account.accepted.update({(split, label): count for split, label, count in content["accepted"]})
-    return account
+def _account(listing: Listing, chunks: Sequence[StagedChunk], found: Found, splits: dict[str, str]) -> Account:
+    photographs: list[Facts] = [facts for chunk in chunks for facts in chunk.accepted]
+    refused = [*listing.rejected, *(item for chunk in chunks for item in chunk.refused)]
+    account = Account(
+        accepted=Counter((splits[facts.path], facts.label) for facts in photographs),
+        refused=tuple(sorted(refused, key=lambda item: item.path)),
+        ignored=listing.ignored,
+        formats=Counter(facts.format for facts in photographs),
+        num_normalised=sum(facts.is_normalised for facts in photographs),
+        duplicates=tuple(quarantine.find_duplicates(photographs, found.pairs, splits)),
+        num_unchecked=sum(item.num_comparisons for item in found.unchecked),
+        spans=listing.spans,
+    )
+    return replace(account, warnings=tuple(policy.warnings(account)))

@@ -1,5 +1,7 @@
 """Which photographs there are, what is accepted of them, and how they are shared out."""
 
+import datetime
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -7,6 +9,11 @@ from pydantic import Field, field_validator, model_validator
 from trainer.settings import Settings
 
 Colour = Annotated[int, Field(ge=0, le=255)]
+
+PLACEHOLDERS = ("label", "split", "group")
+"""What a pattern may have in braces."""
+SPAN_PLACEHOLDERS = ("SPAN", "YYYY", "MM", "DD")
+"""What `data.images` may have in braces."""
 
 
 class SplitWeights(Settings):
@@ -39,6 +46,8 @@ class SplitPatterns(Settings):
     @field_validator("train", "eval", "test")
     @classmethod
     def _is_a_pattern(cls, pattern: str) -> str:
+        if "{split}" in pattern:
+            raise ValueError("must not have {split}: the pattern is of one split; data.pattern may have it")
         return class_folder_pattern(pattern)
 
     @model_validator(mode="after")
@@ -98,12 +107,23 @@ class RecordSettings(Settings):
     weight: str | None = None
     features: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str) -> str:
+        return _pattern_inside(pattern)
+
     @field_validator("shape")
     @classmethod
     def _is_an_image(cls, shape: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
         if shape is not None and (min(shape) < 1 or shape[2] not in (1, 3, 4)):
             raise ValueError("must be height, width and channels, all above 0, with 1, 3 or 4 channels")
         return shape
+
+    @model_validator(mode="after")
+    def _says_the_class(self) -> Self:
+        if self.label is None and "{label}" not in self.pattern:
+            raise ValueError("label is null, so the pattern must have {label}; otherwise nothing says the class")
+        return self
 
 
 class SpanWindow(Settings):
@@ -160,6 +180,10 @@ class IngestionSettings(Settings):
     max_image_bytes: Annotated[int, Field(ge=1)] = 100_000_000
     max_image_seconds: Annotated[float, Field(gt=0)] = 60.0
 
+    def to_json(self) -> str:
+        """What `model_validate_json` reads back; defaults are left out, because some exclude one another if given."""
+        return self.model_dump_json(include=set(IngestionSettings.model_fields), exclude_defaults=True)
+
     @field_validator("pattern")
     @classmethod
     def _is_a_pattern(cls, pattern: str) -> str:
@@ -175,16 +199,77 @@ class IngestionSettings(Settings):
             raise ValueError("split_patterns gives every photograph its split, so splits and stratify have no effect")
         return self
 
+    def keys_without_effect(self) -> tuple[str, ...]:
+        """Keys whose defaults mean nothing beside the others, so that they may not be given with them."""
+        if self.split_patterns is not None:
+            return ("pattern", "splits", "stratify")
+        return ("pattern",) if self.manifest is not None or self.records is not None else ()
+
+    @model_validator(mode="after")
+    def _spans_make_sense(self) -> Self:
+        _check_span(self.images, self.span)
+        if self.manifest is not None and span_placeholders(self.images) and _is_absolute(self.manifest.file):
+            raise ValueError("manifest.file must lie inside each span, so relative to images; it is absolute")
+        return self
+
 
 def class_folder_pattern(pattern: str) -> str:
     """The pattern itself, if it can name photographs and their classes.
 
     Raises:
-        ValueError: it leaves the folder, or says nothing of classes.
+        ValueError: it leaves the folder, has an unknown placeholder, or says nothing of classes.
     """
+    if "/" not in pattern and "{label}" not in pattern:
+        raise ValueError("must be class folder / file, such as '*/*' or '{label}/**/*'")
+    return _pattern_inside(pattern)
+
+
+def _pattern_inside(pattern: str) -> str:
     parts = pattern.split("/")
     if pattern.startswith("/") or ".." in parts:
         raise ValueError("must stay inside data.images: no leading '/', no '..'")
-    if "" in parts or (len(parts) < 2 and "{label}" not in pattern):
-        raise ValueError("must be class folder / file, such as '*/*' or '{label}/**/*'")
+    if "" in parts:
+        raise ValueError("must be class folder / file, such as '*/*'; it has an empty name in it")
+    if any("**" in part and part != "**" for part in parts):
+        raise ValueError("has '**' beside other characters; alone between slashes it stands for any number of folders")
+    unknown = [name for name in re.findall(r"\{(\w+)\}", pattern) if name not in PLACEHOLDERS]
+    if unknown:
+        allowed = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        raise ValueError(f"has the unknown placeholder {{{unknown[0]}}}; allowed: {allowed}")
     return pattern
+
+
+def _is_absolute(file: str) -> bool:
+    return file.startswith("/") or "://" in file
+
+
+def span_placeholders(images: str) -> tuple[str, ...]:
+    """The placeholders of spans in `data.images`, each once: SPAN, or YYYY, MM and DD; none where it has no spans.
+
+    Raises:
+        ValueError: they do not name a span.
+    """
+    found = {name for name in re.findall(r"\{(\w+)\}", images)} & set(SPAN_PLACEHOLDERS)
+    if found and found not in ({"SPAN"}, {"YYYY", "MM", "DD"}):
+        given = " and ".join(f"{{{name}}}" for name in SPAN_PLACEHOLDERS if name in found)
+        raise ValueError(f"images has {given}; a span is named by {{SPAN}} alone, or by {{YYYY}}, {{MM}} and {{DD}}")
+    return tuple(name for name in SPAN_PLACEHOLDERS if name in found)
+
+
+def _check_span(images: str, span: object) -> None:
+    names = span_placeholders(images)
+    if span is not None and not names:
+        raise ValueError("span has no effect: images has no {SPAN}, and no {YYYY}, {MM} and {DD}")
+    if span is None or span == "latest" or isinstance(span, SpanWindow):
+        return
+    if names == ("SPAN",) and not re.fullmatch(r"[0-9]+", str(span)):
+        raise ValueError(f"span is {span!r}; with {{SPAN}} it must be latest, a whole number, or {{last: n}}")
+    if len(names) > 1 and not _is_date(str(span)):
+        raise ValueError(f"span is {span!r}; it must be latest, a date such as 2026-11-22, or {{last: n}}")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

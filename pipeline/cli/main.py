@@ -59,6 +59,20 @@ def run(config: Config, overrides: Overrides = None) -> int:
 
 
 @app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+def data(config: Config, overrides: Overrides = None) -> int:
+    """Look at the photographs before training on them.
+
+    Takes them in, or reads what was taken in last if nothing has changed; shows classes, splits, refusals and
+    duplicates, and draws a report with pictures.
+
+    [bold]Example[/bold]: thaw data examples/digits/config.yaml
+    """
+    from pipeline.cli.data import data as command
+
+    return command(config, overrides or [])
+
+
+@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
 def runs(
     config: OptionalConfig = None,
     root: Root = None,

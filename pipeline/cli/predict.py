@@ -60,7 +60,7 @@ def _check_places(model_dir: Path, images: Sequence[Path]) -> None:
     missing = [str(path) for path in images if not path.is_file()]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise ConfigurationError(f"there is no file {missing[0]}{more}; give JPEG or PNG files")
+        raise ConfigurationError(f"there is no file {missing[0]}{more}; give JPEG, PNG, WebP, GIF, BMP or TIFF files")
 
 
 def _print_json(console: Console, predictions: "Sequence[Prediction]") -> None:

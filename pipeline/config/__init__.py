@@ -7,8 +7,6 @@ from pipeline.config.models import (
     Configuration,
     DataSettings,
     InfrastructureSettings,
-    SplitPatterns,
-    SplitWeights,
 )
 
 __all__ = [
@@ -17,8 +15,6 @@ __all__ = [
     "DataSettings",
     "GateSettings",
     "InfrastructureSettings",
-    "SplitPatterns",
-    "SplitWeights",
     "load_configuration",
     "resolved_yaml",
 ]

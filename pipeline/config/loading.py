@@ -40,8 +40,8 @@ def load_configuration(path: Path, overrides: Sequence[str] = ()) -> Configurati
 def resolved_yaml(configuration: Configuration) -> str:
     """The configuration as YAML, with every default; `load_configuration` reads it back."""
     data = configuration.model_dump(mode="json", by_alias=True)
-    if configuration.data.split_patterns is not None:
-        del data["data"]["pattern"], data["data"]["splits"]
+    for key in configuration.data.keys_without_effect():
+        del data["data"][key]
     for phase in data["model"]["phases"]:
         if isinstance(phase["unfreeze"], dict):
             phase["unfreeze"] = {key: value for key, value in phase["unfreeze"].items() if value is not None}

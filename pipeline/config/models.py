@@ -5,6 +5,7 @@ model section runs anywhere.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,8 @@ from pydantic import (
 )
 
 from components.evaluator.settings import GateSettings
+from components.image_example_gen.settings import IngestionSettings, span_placeholders
+from components.image_example_gen.sources.spans import SpanTemplate
 from trainer.settings import ModelSettings, Settings
 
 FOLDER = "folder"
@@ -39,91 +42,33 @@ def _absolute(value: object, info: ValidationInfo) -> object:
 LocalPath = Annotated[Path, BeforeValidator(_absolute)]
 
 
-class SplitWeights(Settings):
-    """How the examples are shared out, as whole-number weights: 70, 15, 15 gives train seven tenths.
-
-    Attributes:
-        train: weight of the split that the phases learn from.
-        eval: weight of the split that ends a phase early and picks its best epoch.
-        test: weight of the split that the gate judges on.
-    """
-
-    train: Annotated[int, Field(ge=1)] = 70
-    eval: Annotated[int, Field(ge=1)] = 15
-    test: Annotated[int, Field(ge=1)] = 15
-
-
-class SplitPatterns(Settings):
-    """Where each split lies, for photographs that come with splits of their own.
-
-    Attributes:
-        train: glob of the files to learn from, relative to `data.images`, such as "train/*/*".
-        eval: glob of the files that end a phase early, such as "val/*/*".
-        test: glob of the files that the gate judges on, such as "test/*/*".
-    """
-
-    train: str
-    eval: str
-    test: str
-
-    @field_validator("train", "eval", "test")
-    @classmethod
-    def _is_a_glob(cls, pattern: str) -> str:
-        return _class_folder_glob(pattern)
-
-    @model_validator(mode="after")
-    def _are_distinct(self) -> Self:
-        patterns = [self.train, self.eval, self.test]
-        if len(set(patterns)) < len(patterns):
-            raise ValueError("two splits have the same pattern, so they would share their photographs")
-        return self
-
-
-class DataSettings(Settings):
+class DataSettings(IngestionSettings):
     """The photographs, and how they become examples.
 
     Attributes:
-        images: folder with a folder of photographs for each class; relative to the configuration file.
-        pattern: glob of the photographs in it; the folder a file lies in names its class.
-        splits: weights by which the examples are shared out, on a hash of each file's content.
-        split_patterns: a glob for each split instead, where the photographs come already split.
-        max_refused_fraction: the run fails if a greater share of the photographs cannot be used.
-        max_image_pixels: photographs with more pixels (width times height) are refused, not decoded.
         schema: a schema.pbtxt to check the data against; null infers one from the data.
     """
 
-    images: LocalPath
-    pattern: str = "*/*"
-    splits: SplitWeights = SplitWeights()
-    split_patterns: SplitPatterns | None = None
-    max_refused_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
-    max_image_pixels: Annotated[int, Field(ge=1)] = 100_000_000
     # "schema" would hide a (deprecated) method of pydantic's; the file says `schema` all the same.
     schema_path: Annotated[LocalPath | None, Field(alias="schema")] = None
 
-    @field_validator("pattern")
+    @field_validator("images", mode="before")
     @classmethod
-    def _is_a_glob(cls, pattern: str) -> str:
-        return _class_folder_glob(pattern)
-
-    @model_validator(mode="after")
-    def _split_one_way(self) -> Self:
-        given = [key for key in ("pattern", "splits") if key in self.model_fields_set]
-        if self.split_patterns is not None and given:
-            raise ValueError(
-                f"split_patterns takes the place of {' and '.join(given)}; "
-                "give a pattern for each split, or one pattern and weights, not both"
-            )
-        return self
+    def _make_images_absolute(cls, images: object, info: ValidationInfo) -> object:
+        if not isinstance(images, str) or "://" not in images:
+            absolute = _absolute(images, info)
+            return str(absolute) if isinstance(absolute, Path) else absolute
+        if not re.match(r"(s3|gs)://[^/]", images):
+            raise ValueError("must be a local path, or a place in a bucket: s3://BUCKET/… or gs://BUCKET/…")
+        return images.rstrip("/")
 
 
-def _class_folder_glob(pattern: str) -> str:
-    parts = pattern.split("/")
-    if pattern.startswith("/") or ".." in parts:
-        raise ValueError("must stay inside data.images: no leading '/', no '..'")
-    if len(parts) < 2 or "" in parts:
-        raise ValueError("must be class folder / file, such as '*/*'")
-    return pattern
+def _is_among_photographs(path: Path, images: str) -> bool:
+    if "://" in images:
+        return False
+    if span_placeholders(images):
+        return SpanTemplate(images).holds(str(path))
+    return path.resolve().is_relative_to(Path(images).resolve())
 
 
 class BeamSettings(Settings):
@@ -205,9 +150,9 @@ class Configuration(Settings):
             ("root", self.infrastructure.root),
             ("push_destination", self.infrastructure.push_destination),
         ):
-            if path.resolve().is_relative_to(self.data.images.resolve()):
+            if _is_among_photographs(path, self.data.images):
                 raise ValueError(
                     f"infrastructure.{key}, {str(path)!r}, lies inside data.images, "
-                    f"{str(self.data.images)!r}, where it would be read as photographs; put it elsewhere"
+                    f"{self.data.images!r}, where it would be read as photographs; put it elsewhere"
                 )
         return self

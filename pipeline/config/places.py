@@ -1,10 +1,10 @@
 """Whether the files that a configuration names are there: asked before a run, not when the file is loaded."""
 
 import os
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from components.image_example_gen.sources.looking import problem_at_a_glance, some_local_files
 from pipeline.config.models import Configuration, DataSettings
 from trainer.errors import ConfigurationError
 
@@ -15,17 +15,27 @@ def check_places(configuration: Configuration) -> None:
     Raises:
         ConfigurationError: something is missing or in the way; the message lists all of it with the remedies.
     """
-    problems = [*image_problems(configuration.data), *_files(configuration), *_outputs(configuration)]
+    _raise_if_any([*image_problems(configuration.data), *_files(configuration), *_outputs(configuration)])
+
+
+def check_data_places(configuration: Configuration) -> None:
+    """Checks what is needed to take the photographs in: them, and a root to write to.
+
+    Raises:
+        ConfigurationError: something is missing or in the way; the message lists all of it with the remedies.
+    """
+    root = configuration.infrastructure.root
+    _raise_if_any([*image_problems(configuration.data), *_output("root", root)])
+
+
+def _raise_if_any(problems: Sequence[str]) -> None:
     if problems:
         raise ConfigurationError("\n".join(["the run cannot start:", *(f"  {problem}" for problem in problems)]))
 
 
 def some_images(data: DataSettings, num_images: int) -> list[Path]:
-    """A few of the photographs, without listing all of them; empty where there are none."""
-    patterns = data.split_patterns
-    pattern = patterns.train if patterns else data.pattern
-    files = (path for path in data.images.glob(pattern) if path.is_file() and not path.name.startswith("."))
-    return sorted(islice(files, num_images))
+    """A few of the photographs, without listing all of them; empty where none lie in a folder of this machine."""
+    return [Path(path) for path in some_local_files(data, num_images)]
 
 
 def nearest_existing(path: Path) -> Path:
@@ -34,19 +44,15 @@ def nearest_existing(path: Path) -> Path:
 
 
 def image_problems(data: DataSettings) -> Iterator[str]:
-    """What is wrong with the folder of photographs: "what; remedy"."""
-    if not data.images.is_dir():
-        what = "is not a folder" if data.images.exists() else "does not exist"
-        yield f"data.images: {str(data.images)!r} {what}; {_remedy(data)}"
-    elif not some_images(data, 1):
-        patterns = data.split_patterns
-        where = f"data.split_patterns.train {patterns.train!r}" if patterns else f"data.pattern {data.pattern!r}"
-        yield f"data.images: no file in {str(data.images)!r} matches {where}; {_remedy(data)}"
+    """What is plainly wrong with the photographs: "what; remedy". It does not list all of them."""
+    problem = problem_at_a_glance(data)
+    if problem:
+        yield f"data.images: {problem}" + ("" if "; " in problem else f"; {_remedy(data)}")
 
 
 def _remedy(data: DataSettings) -> str:
     example = Path("examples", "digits")
-    if data.images.parent.parts[-2:] == example.parts:
+    if Path(data.images).parent.parts[-2:] == example.parts:
         return "`python -m examples.digits.make_images` writes the example's photographs"
     return "it must hold a folder of photographs for each class"
 
@@ -62,9 +68,13 @@ def _files(configuration: Configuration) -> Iterator[str]:
 
 def _outputs(configuration: Configuration) -> Iterator[str]:
     infrastructure = configuration.infrastructure
-    for key, path in (("root", infrastructure.root), ("push_destination", infrastructure.push_destination)):
-        existing = nearest_existing(path)
-        if not existing.is_dir():
-            yield f"infrastructure.{key}: {str(path)!r} cannot be made; {str(existing)!r} is a file"
-        elif not os.access(existing, os.W_OK | os.X_OK):
-            yield f"infrastructure.{key}: {str(path)!r} cannot be written; {str(existing)!r} is read-only"
+    yield from _output("root", infrastructure.root)
+    yield from _output("push_destination", infrastructure.push_destination)
+
+
+def _output(key: str, path: Path) -> Iterator[str]:
+    existing = nearest_existing(path)
+    if not existing.is_dir():
+        yield f"infrastructure.{key}: {str(path)!r} cannot be made; {str(existing)!r} is a file"
+    elif not os.access(existing, os.W_OK | os.X_OK):
+        yield f"infrastructure.{key}: {str(path)!r} cannot be written; {str(existing)!r} is read-only"

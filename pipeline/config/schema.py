@@ -30,11 +30,17 @@ def _all_models(model: type[BaseModel]) -> set[type[BaseModel]]:
 
 def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """Moves what the docstring says of each attribute to where an editor looks for it."""
-    summary, _, attributes = inspect.cleandoc(model.__doc__ or "").partition("Attributes:")
+    summary, _, _ = inspect.cleandoc(model.__doc__ or "").partition("Attributes:")
     schema["description"] = " ".join(summary.split())
     schema.pop("title", None)
-    described = {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(attributes)}
+    described = {name: text for parent in reversed(model.__mro__) for name, text in _attributes(parent)}
     for name, field_schema in schema["properties"].items():
         field_schema.pop("title", None)
         if name in described:
             field_schema["description"] = described[name]
+
+
+def _attributes(model: type) -> list[tuple[str, str]]:
+    """What the docstring of a class says of each of its own attributes."""
+    _, _, attributes = inspect.cleandoc(model.__doc__ or "").partition("Attributes:")
+    return [(name, " ".join(text.split())) for name, text in _ATTRIBUTE.findall(attributes)]

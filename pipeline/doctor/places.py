@@ -29,7 +29,7 @@ def photographs(data: DataSettings) -> Finding:
     for text in image_problems(data):
         found, _, remedy = text.partition("; ")
         return problem("photographs", found, remedy)
-    return ok("photographs", str(data.images))
+    return ok("photographs", data.images)
 
 
 def writable(what: str, folder: Path) -> Finding:

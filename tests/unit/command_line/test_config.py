@@ -34,7 +34,7 @@ def edited(config_path: Path) -> Edit:
 
 def test_relative_paths_start_at_the_folder_of_the_file(config_path: Path, tmp_path: Path) -> None:
     configuration = load_configuration(config_path, ["model.weights=w.h5", f"model.weights_sha256={'a' * 64}"])
-    assert configuration.data.images == tmp_path / "photo graphs ü"
+    assert configuration.data.images == str(tmp_path / "photo graphs ü")
     assert configuration.infrastructure.root == tmp_path / "runs" / "shapes"
     assert configuration.model.weights == str(tmp_path / "w.h5")
 
@@ -43,7 +43,7 @@ def test_relative_paths_start_at_the_folder_of_the_file_also_through_a_link(conf
     (tmp_path / "elsewhere").mkdir()
     link = tmp_path / "elsewhere" / "config.yaml"
     link.symlink_to(config_path)
-    assert load_configuration(link).data.images == tmp_path / "elsewhere" / "photo graphs ü"
+    assert load_configuration(link).data.images == str(tmp_path / "elsewhere" / "photo graphs ü")
 
 
 def test_parents_in_paths_are_resolved(config_path: Path, tmp_path: Path) -> None:
@@ -62,6 +62,12 @@ def test_home_in_paths_is_resolved(config_path: Path) -> None:
         (),
         ("model.phases.1.unfreeze=all", "data.schema=s.pbtxt"),
         ("data.split_patterns={train: train/*/*, eval: val/*/*, test: test/*/*}",),
+        ("data.manifest={file: a.csv, split: set, features: [camera, site]}", "data.splits.train=80"),
+        ("data.records={shape: [28, 28, 1], label_names: ['no', 'on']}", "data.stratify=true"),
+        ("data.pattern='{split}/{label}/**/*'", "data.images=s3://bucket/photos-{SPAN}.zip", "data.span=7"),
+        ("data.images='{YYYY}/{MM}/{DD}'", "data.span='2026-11-22'", "data.labels=[a, b]"),
+        ("data.images=span-{SPAN}", "data.span={last: 3}", "data.background_rgb=[0, 0, 0]"),
+        ("data.images=span-{SPAN}", "data.span=latest"),
     ],
 )
 def test_resolved_yaml_reads_back_the_same(config_path: Path, tmp_path: Path, overrides: tuple[str, ...]) -> None:
@@ -131,8 +137,21 @@ def test_missing_section_is_told(edited: Edit) -> None:
         ("name=Shapes", "name: 'Shapes' must match ^[a-z][a-z0-9-]*$"),
         ("name=7", "name: 7 must be text"),
         ("name=", "name: null must be text"),
-        ("data.images=7", "data.images: 7 must be the text of a path"),
+        ("data.images=7", "data.images: 7 must be text"),
         ("data.images=''", "data.images: '' must name a path; it is empty"),
+        ("data.images=http://b/p", "data.images: 'http://b/p' must be a local path, or a place in a bucket: s3://"),
+        ("data.images=s3:///p", "data.images: 's3:///p' must be a local path, or a place in a bucket: s3://BUCKET"),
+        ("data.images=a/{YYYY}", "data: images has {YYYY}; a span is named by {SPAN} alone, or by {YYYY}, {MM} and"),
+        ("data.images=a/{SPAN}/{DD}", "data: images has {SPAN} and {DD}; a span is named by {SPAN} alone"),
+        ("data.span=latest", "data: span has no effect: images has no {SPAN}"),
+        ("data.span=1.5", "data.span: 1.5 must be 'latest' or a whole number or text or a mapping of keys to values"),
+        ("data.span={last: 0}", "data.span.last: 0 must be at least 1"),
+        ("data.pattern='{class}/*'", "data.pattern: '{class}/*' has the unknown placeholder {class}; allowed: {label}"),
+        ("data.pattern=a**/*", "data.pattern: 'a**/*' has '**' beside other characters"),
+        ("data.manifest.file=a.xlsx", "data.manifest.file: 'a.xlsx' must match"),
+        ("data.manifest.labl=a", "data.manifest.labl: no such key; nearest: label; allowed here: "),
+        ("data.records.label=null", "data.records: label is null, so the pattern must have {label}"),
+        ("data.records.shape=[2, 2, 2]", "data.records.shape: [2, 2, 2] must be height, width and channels"),
         ("infrastructure.root=gs://b/r", "infrastructure.root: 'gs://b/r' must be a local path"),
         ("model.weights=gs://b/w.h5", "model: weights 'gs://b/w.h5' must be a local path"),
         ("infrastructure.num_cpu_replicas=0", "infrastructure.num_cpu_replicas: 0 must be at least 1"),
@@ -203,7 +222,7 @@ def test_weights_file_without_sha256_is_told(config_path: Path, tmp_path: Path) 
 def test_split_patterns_together_with_splits_are_told(config_path: Path) -> None:
     patterns = "data.split_patterns={train: train/*/*, eval: val/*/*, test: test/*/*}"
     message = told(config_path, patterns, "data.splits.train=80", "data.pattern='*/*'")
-    assert "data: split_patterns takes the place of pattern and splits" in message
+    assert "data: pattern and split_patterns are different ways to say where the photographs are; give one" in message
 
 
 def test_equal_split_patterns_are_told(config_path: Path) -> None:
@@ -214,6 +233,40 @@ def test_equal_split_patterns_are_told(config_path: Path) -> None:
 def test_split_without_pattern_is_told(config_path: Path) -> None:
     message = told(config_path, "data.split_patterns={train: a/*/*, eval: b/*/*}")
     assert "data.split_patterns.test: this key is required" in message
+
+
+def test_split_patterns_together_with_weights_are_told(config_path: Path) -> None:
+    patterns = "data.split_patterns={train: train/*/*, eval: val/*/*, test: test/*/*}"
+    message = told(config_path, patterns, "data.splits.train=80")
+    assert "data: split_patterns gives every photograph its split, so splits and stratify have no effect" in message
+
+
+@pytest.mark.parametrize(
+    ("images", "span", "message"),
+    [
+        (
+            "a/{SPAN}",
+            "'2026-11-22'",
+            "span is '2026-11-22'; with {SPAN} it must be latest, a whole number, or {last: n}",
+        ),
+        ("a/{SPAN}", "-3", "span is -3; with {SPAN} it must be latest, a whole number"),
+        ("{YYYY}-{MM}-{DD}", "7", "span is 7; it must be latest, a date such as 2026-11-22"),
+        ("{YYYY}-{MM}-{DD}", "2026-02-30", "span is '2026-02-30'; it must be latest, a date such as 2026-11-22"),
+    ],
+)
+def test_span_that_cannot_be_is_told(config_path: Path, images: str, span: str, message: str) -> None:
+    assert message in told(config_path, f"data.images='{images}'", f"data.span={span}")
+
+
+@pytest.mark.parametrize("images", ["s3://bucket/photos", "gs://bucket/photos.zip"])
+def test_buckets_are_kept_as_they_are(config_path: Path, images: str) -> None:
+    assert load_configuration(config_path, [f"data.images={images}/"]).data.images == images
+
+
+def test_outputs_beside_spans_are_well_and_among_them_are_told(config_path: Path) -> None:
+    load_configuration(config_path, ["data.images=runs/span-{SPAN}"])
+    message = told(config_path, "data.images=runs/span-{SPAN}", "infrastructure.root=runs/span-7/out")
+    assert "lies inside data.images" in message
 
 
 @pytest.mark.parametrize("key", ["root", "push_destination"])

@@ -33,7 +33,9 @@ def test_missing_photographs_of_the_example_are_told_with_what_makes_them(tmp_pa
 
 
 def test_photographs_that_are_a_file_are_told(config_path: Path) -> None:
-    assert "is not a folder" in told(config_path, "data.images=config.yaml")
+    assert "is not a folder, nor an archive (.zip, .tar, .tar.gz, …); it must" in told(
+        config_path, "data.images=config.yaml"
+    )
 
 
 def test_pattern_that_matches_nothing_is_told(config_path: Path) -> None:
@@ -45,6 +47,50 @@ def test_hidden_files_are_no_photographs(config_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / ".directory").touch()
     assert "no file in" in told(config_path, "data.images=hidden")
+
+
+def test_missing_manifest_is_told(config_path: Path) -> None:
+    assert "there is no manifest 'nix.csv' in " in told(config_path, "data.manifest.file=nix.csv")
+    assert "there is no manifest '/nix.csv'; set data.manifest.file" in told(config_path, "data.manifest.file=/nix.csv")
+
+
+def test_manifest_that_is_there_passes(config_path: Path) -> None:
+    (config_path.parent / "photo graphs ü" / "all.csv").write_text("path,label\ncircles/a b.png,x\ncircles/no.png,x\n")
+    configuration = load_configuration(config_path, ["data.manifest.file=all.csv"])
+    check_places(configuration)
+    assert [path.name for path in some_images(configuration.data, 5)] == ["a b.png"]
+
+
+def test_missing_records_are_told(config_path: Path) -> None:
+    message = told(config_path, "data.records={pattern: '*/*.tfrecord'}")
+    assert "matches data.records.pattern '*/*.tfrecord'; it must" in message
+
+
+def test_missing_photographs_of_one_split_are_told(config_path: Path) -> None:
+    patterns = "data.split_patterns={train: circles/*, eval: val/*/*, test: test/*/*}"
+    assert "matches data.split_patterns.eval 'val/*/*'" in told(config_path, patterns)
+
+
+def test_archives_are_looked_into(config_path: Path) -> None:
+    folder = config_path.parent
+    for form in ("zip", "tar", "gztar"):
+        shutil.make_archive(str(folder / "photos"), form, folder / "photo graphs ü")
+    for name in ("photos.zip", "photos.tar", "photos.tar.gz"):
+        check_places(load_configuration(config_path, [f"data.images={name}"]))
+        (folder / name).write_bytes((folder / name).read_bytes()[100:300])
+        assert "photos." in told(config_path, f"data.images={name}")
+        assert "make or fetch it again" in told(config_path, f"data.images={name}")
+
+
+def test_missing_span_is_told_with_the_nearest(config_path: Path) -> None:
+    (config_path.parent / "photo graphs ü").rename(config_path.parent / "span-12")
+    check_places(load_configuration(config_path, ["data.images=span-{SPAN}"]))
+    message = told(config_path, "data.images=span-{SPAN}", "data.span=9")
+    assert "data.images: there is no span 9 in " in message
+    assert "; nearest: 12; set data.span" in message
+    assert "matches 'spam-{SPAN}'; set data.images to where spans arrive" in told(
+        config_path, "data.images=spam-{SPAN}"
+    )
 
 
 def test_all_that_is_missing_is_told_at_once(config_path: Path) -> None:

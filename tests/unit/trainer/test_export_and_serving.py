@@ -1,6 +1,10 @@
 """The exported model answers for the bytes of a file as the trained one does for its pixels."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +12,20 @@ import pytest
 import tensorflow as tf
 from tiny import settings
 
+from benchmarks import zoo
+from trainer import per_image
 from trainer.classifier import Classifier, build_classifier
 from trainer.errors import ThawError
 from trainer.export import EXAMPLES_SIGNATURE, LABEL_FUNCTION, SERVING_SIGNATURE, export
-from trainer.images import decode_and_resize
+from trainer.images import WHITE, decode_and_resize, resize
+from trainer.photographs import reference_pixels
 from trainer.serving import predict
 from trainer.transform_graph import read_labels
 
 pytestmark = pytest.mark.slow
 
 SIZE_PX = 8
+KEYS = ("label", "score", "scores", "error")
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +80,58 @@ def test_a_batch_of_mixed_sizes_is_served_in_one_call(
     np.testing.assert_allclose(answer["scores"], expected, rtol=1e-4)
 
 
+def test_a_server_without_thaw_answers_good_images_and_gives_each_bad_one_an_error(
+    exported: Path, model: Classifier, transform_graph: Path, tmp_path: Path
+) -> None:
+    forms = zoo.make_zoo() | {"text": b"no image", "nothing": b""}
+    forms |= {f"half_{name}": forms[name][: len(forms[name]) // 2] for name in zoo.AS_IS}
+    names = sorted(forms)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(forms[name])
+    script = Path(__file__).parent / "ask_exported_model.py"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, "-P", str(script), str(exported), str(folder)]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, timeout=300, check=True)
+    answers = json.loads(done.stdout)
+    assert not answers["has_trainer"]
+    assert {key: len(value) for key, value in answers["none"].items()} == {key: 0 for key in KEYS}
+    assert answers["bad"]["label"] == [""]
+    assert len(set(map(tuple, answers["32"]["scores"]))) == 1
+    labels = read_labels(str(transform_graph))
+    for position, name in enumerate(names):
+        label, score, scores, error = (answers["all"][key][position] for key in KEYS)
+        if name.startswith(zoo.AS_IS):
+            pixels = np.asarray(resize(tf.constant(reference_pixels(forms[name], WHITE)), SIZE_PX))
+            expected = model(pixels[None], training=False).numpy()[0]
+            np.testing.assert_allclose(scores, expected, rtol=1e-4)
+            assert (label, error) == (labels[int(np.argmax(expected))], "")
+        else:
+            assert (label, score, scores) == ("", 0, [0, 0, 0])
+            assert error == per_image.EMPTY if name == "nothing" else error.startswith(("not an image", "cannot be"))
+
+
+def test_predict_takes_every_form_and_gives_the_same_answer_for_the_same_pixels(
+    exported: Path, model: Classifier, tmp_path: Path
+) -> None:
+    forms = zoo.make_zoo()
+    paths = []
+    for name, content in forms.items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(content)
+    for path, prediction in zip(paths, predict(exported, paths), strict=True):
+        assert prediction.error is None, path
+        pixels = resize(tf.constant(reference_pixels(forms[path.name], WHITE)), SIZE_PX)
+        expected = model(pixels[None], training=False).numpy()[0]
+        np.testing.assert_allclose(list(prediction.scores.values()), expected, rtol=1e-4)
+
+
+def test_the_background_travels_with_the_model(model: Classifier, transform_graph: Path, tmp_path: Path) -> None:
+    export(model, str(transform_graph), SIZE_PX, str(tmp_path / "model"), background_rgb=(1, 2, 3))
+    assert tf.saved_model.load(str(tmp_path / "model")).background_rgb.numpy().tolist() == [1, 2, 3]
+
+
 def test_serialized_examples_give_the_same_scores_and_the_ids_of_their_labels(
     exported: Path, model: Classifier, transform_graph: Path, digit_files: list[tuple[bytes, str]]
 ) -> None:
@@ -103,7 +163,8 @@ def test_a_bad_file_gets_an_error_of_its_own_and_the_others_an_answer(
     folder.mkdir()
     half.write_bytes(files[0].read_bytes()[:60])
     found = predict(exported, [text, folder, missing, half, files[0]])
-    assert found[0].error == found[3].error == "not a whole JPEG or PNG image"
+    assert found[0].error == "not an image: starts with b'no image'"
+    assert found[3].error.startswith("cannot be decoded")
     assert found[1].error == "Is a directory"
     assert found[2].error == "No such file or directory"
     assert all(prediction.label == "" and prediction.scores == {} for prediction in found[:4])

@@ -3,9 +3,11 @@
 import hashlib
 import io
 import json
+import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +18,29 @@ from trainer.errors import ThawError
 
 pytestmark = pytest.mark.slow
 
-SHARES = (("train", 60), ("eval", 20), ("test", 20))
+SPLITS = {"train": 60, "eval": 20, "test": 20}
 BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
 
 
 class Ingestion:
     """One run of the executor, with its artifacts in a folder of its own."""
 
-    def __init__(self, images: Path, folder: Path, patterns: dict[str, str], beam: list[str], **changes: Any) -> None:
+    def __init__(self, images: Path, folder: Path, beam: list[str], **changes: Any) -> None:
         from tfx.dsl.components.base import base_beam_executor
-        from tfx.proto import example_gen_pb2
         from tfx.types import standard_artifacts
-        from tfx.utils import proto_utils
 
         from components.artifacts import Quarantine
         from components.image_example_gen.executor import Executor
+        from components.image_example_gen.settings import IngestionSettings
 
         self.examples, self.quarantine = standard_artifacts.Examples(), Quarantine()
         self.examples.uri, self.quarantine.uri = str(folder / "examples"), str(folder / "quarantine")
         (folder / "quarantine").mkdir(parents=True)
-        inputs = [example_gen_pb2.Input.Split(name=name, pattern=pattern) for name, pattern in patterns.items()]
-        shares = [] if len(patterns) > 1 else SHARES
-        outputs = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=count) for name, count in shares]
-        split_config = example_gen_pb2.SplitConfig(splits=outputs)
-        self._properties = {
-            "input_base": str(images),
-            "input_config": proto_utils.proto_to_json(example_gen_pb2.Input(splits=inputs)),
-            "output_config": proto_utils.proto_to_json(example_gen_pb2.Output(split_config=split_config)),
-            "max_refused_fraction": 0.2,
-            "max_image_pixels": 10**6,
-            **changes,
-        }
+        defaults: dict[str, Any] = {"max_refused_fraction": 0.2, "max_image_pixels": 10**6}
+        if "split_patterns" not in changes:
+            defaults["splits"] = SPLITS
+        settings = IngestionSettings.model_validate({"images": str(images), **defaults, **changes})
+        self._properties = {"settings": settings.to_json()}
         context = base_beam_executor.BaseBeamExecutor.Context(
             beam_pipeline_args=beam, tmp_dir=str(folder / "temporary"), unique_id="1"
         )
@@ -83,6 +77,10 @@ class Ingestion:
             for split in sorted(Path(self.examples.uri).iterdir())
         }
 
+    def duplicates(self) -> list[dict[str, Any]]:
+        lines = (Path(self.quarantine.uri) / "duplicates.jsonl").read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
     def split_of(self) -> dict[str, str]:
         """Split of each path."""
         return {record["path"].decode(): split for split, records in self.records().items() for record in records}
@@ -92,15 +90,13 @@ def _features(record: bytes) -> dict[str, Any]:
     import tensorflow as tf
 
     features = tf.train.Example.FromString(record).features.feature
-    return {name: (value.bytes_list.value or value.int64_list.value)[0] for name, value in features.items()}
+    return {name: getattr(value, value.WhichOneof("kind")).value[0] for name, value in features.items()}
 
 
 @pytest.fixture
 def ingest(tmp_path: Path) -> Callable[..., Ingestion]:
-    def run(
-        images: Path, name: str = "one", patterns: dict[str, str] | None = None, beam: list[str] = BEAM, **changes: Any
-    ) -> Ingestion:
-        return Ingestion(images, tmp_path / "artifacts" / name, patterns or {"all": "*/*"}, beam, **changes).run()
+    def run(images: Path, name: str = "one", beam: list[str] = BEAM, **changes: Any) -> Ingestion:
+        return Ingestion(images, tmp_path / "artifacts" / name, beam, **changes).run()
 
     return run
 
@@ -125,19 +121,21 @@ def test_every_file_becomes_one_example_with_its_bytes_untouched(ingest: Ingest,
 def test_record_files_are_the_same_twice_with_several_workers_and_in_any_order_of_the_file_system(
     ingest: Ingest, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.image_example_gen import writing
+    from components.image_example_gen import staging
 
-    monkeypatch.setattr(writing, "NUM_FILES_PER_CHUNK", 7)
+    monkeypatch.setattr(staging, "NUM_ENTRIES_PER_CHUNK", 7)
     images = make_folder()
     first = ingest(images, "first")
-    original = Path.glob
+    original = os.scandir
 
-    def shuffled(self: Path, pattern: str, **options: Any) -> list[Path]:
-        found = list(original(self, pattern, **options))
+    @contextmanager
+    def shuffled(path: Any) -> Iterator[list[os.DirEntry[Any]]]:
+        with original(path) as entries:
+            found = list(entries)
         random.Random(1).shuffle(found)
-        return found
+        yield iter(found)
 
-    monkeypatch.setattr(Path, "glob", shuffled)
+    monkeypatch.setattr(os, "scandir", shuffled)
     threads = ["--runner=DirectRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=3"]
     second = ingest(images, "second", beam=threads)
     assert first.record_files() == second.record_files()
@@ -163,12 +161,12 @@ def test_refused_files_are_counted_and_listed_and_the_others_are_kept(ingest: In
     images = make_folder()
     whole = next((images / "two").iterdir()).read_bytes()
     moving = io.BytesIO()
-    Image.new("P", (3, 3)).save(moving, "GIF")
+    Image.new("L", (3, 3)).save(moving, "GIF", save_all=True, append_images=[Image.new("L", (3, 3), 255)])
     flawed = {
         "two/zero bytes.png": (b"", "empty file"),
         "two/text.png": (b"a text", "not an image"),
-        "two/half ü.png": (whole[: len(whole) // 2], "cannot be decoded"),
-        "two/moving.gif": (moving.getvalue(), "unsupported format"),
+        "two/half ü.png": (whole[: len(whole) // 2], "truncated"),
+        "two/moving.gif": (moving.getvalue(), "animated"),
     }
     for path, (content, _) in flawed.items():
         (images / path).write_bytes(content)
@@ -183,19 +181,30 @@ def test_refused_files_are_counted_and_listed_and_the_others_are_kept(ingest: In
     assert (found.quarantine.num_refused, found.quarantine.num_accepted) == (4, 60)
 
 
-def test_a_file_that_goes_away_after_the_listing_is_refused_as_unreadable(
+def test_a_file_that_goes_away_after_the_listing_is_refused_as_missing(
     ingest: Ingest, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from components.image_example_gen import staging
+
     images = make_folder()
     gone = next((images / "two").iterdir())
-    original = Path.read_bytes
+    original = staging.chunks_of
 
-    def read_bytes(self: Path) -> bytes:
-        gone.unlink(missing_ok=True)
-        return original(self)
+    def chunks_of(entries: Any) -> Any:
+        gone.unlink()
+        return original(entries)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
-    assert ingest(images).refused() == {f"two/{gone.name}": "unreadable"}
+    monkeypatch.setattr(staging, "chunks_of", chunks_of)
+    assert ingest(images).refused() == {f"two/{gone.name}": "missing"}
+
+
+def test_a_class_that_is_not_among_the_fixed_ones_is_refused(ingest: Ingest, make_folder: MakeFolder) -> None:
+    images = make_folder(num_files=90)
+    labels = sorted(path.name for path in images.iterdir())
+    found = ingest(images, labels=labels[1:], max_refused_fraction=1.0)
+    assert set(found.refused().values()) == {"unknown label"}
+    assert all(path.startswith(f"{labels[0]}/") for path in found.refused())
+    assert labels[0] not in found.summary()["num_by_split"]["train"]
 
 
 def test_too_many_refused_files_fail_the_run_but_leave_the_account(
@@ -214,6 +223,71 @@ def test_split_patterns_keep_each_file_where_it_is(ingest: Ingest, make_folder: 
         make_folder(f"arranged/{split}", num_files=30)
     images = make_folder("arranged/train", num_files=60).parent
     patterns = {"train": "train/*/*", "eval": "val/*/*", "test": "test/*/*"}
-    found = ingest(images, patterns=patterns).records()
+    ingestion = ingest(images, split_patterns=patterns)
+    found = ingestion.records()
     assert {split: len(records) for split, records in found.items()} == {"train": 60, "eval": 30, "test": 30}
     assert all(record["path"].startswith(b"val/") for record in found["eval"])
+    # The same 30 files are in all three: given splits are kept, but it is said.
+    assert ingestion.summary()["num_duplicate_pairs"]["across splits"] >= 60
+    assert "lie in different splits" in ingestion.summary()["warnings"][0]
+
+
+def photographs_in(folder: Path, num_photographs: int = 40) -> Path:
+    """Distinct crops of sample photographs, in two classes."""
+    from sklearn.datasets import load_sample_images
+
+    for number in range(num_photographs):
+        source = load_sample_images().images[number % 2]
+        top, left = 60 * (number // 2 % 5), 90 * (number // 10)
+        path = folder / ("temple", "flower")[number % 2] / f"{number:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(source[top : top + 60, left : left + 90]).resize((180, 120)).save(path, quality=95)
+    return folder
+
+
+def test_photographs_that_look_alike_stay_in_one_split_or_are_reported(ingest: Ingest, tmp_path: Path) -> None:
+    images = photographs_in(tmp_path / "photographs")
+    for path in sorted(images.glob("*/*.jpg"))[::2]:
+        with Image.open(path) as image:
+            image.resize((150, 100)).save(path.with_name(f"{path.stem} small.png"))
+            image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(path.with_name(f"{path.stem} flip.jpg"), quality=80)
+    reported = ingest(images, "reported", near_duplicates="report")
+    num_pairs = reported.summary()["num_duplicate_pairs"]
+    assert num_pairs["across splits"] > 5
+    together = ingest(images, "together")
+    assert together.summary()["num_duplicate_pairs"]["across splits"] == 0
+    assert num_pairs["near"] + num_pairs["mirrored"] == 40
+    assert num_pairs["mirrored"] >= 15
+    assert all(item["first"][:9] == item["second"][:9] for item in reported.duplicates())
+    splits = together.split_of()
+    for path in sorted(images.glob("*/??.jpg"))[::2]:
+        name = path.relative_to(images).as_posix().removesuffix(".jpg")
+        assert splits[f"{name}.jpg"] == splits[f"{name} small.png"] == splits[f"{name} flip.jpg"]
+    assert ingest(images, "ignored", near_duplicates="ignore").duplicates() == []
+
+
+def test_groups_stay_together_and_columns_become_features(ingest: Ingest, make_folder: MakeFolder) -> None:
+    images = make_folder(num_files=90)
+    lines = ["path,label,patient,weight,camera,age"]
+    for number, path in enumerate(sorted(images.glob("*/*.png"))):
+        lines.append(f"{path.relative_to(images)},{path.parent.name},patient {number % 30},{number / 10},K{number % 3},{number}")
+    (images / "table.csv").write_text("\n".join(lines), "utf-8")
+    columns = {"file": "table.csv", "group": "patient", "weight": "weight", "features": ["camera", "age"]}
+    records = ingest(images, manifest=columns).records()
+    splits: dict[bytes, set[str]] = {}
+    for split, examples in records.items():
+        for example in examples:
+            splits.setdefault(example["group"], set()).add(split)
+            assert example["camera"] == f"K{example['age'] % 3}".encode()
+            assert example["weight"] == pytest.approx(example["age"] / 10)
+    assert len(splits) == 30
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def test_stratified_splits_have_their_exact_part_of_every_class(ingest: Ingest, make_folder: MakeFolder) -> None:
+    images = make_folder(num_files=150)
+    table = ingest(images, stratify=True, near_duplicates="ignore").summary()["num_by_split"]
+    for label in table["train"]:
+        total = sum(table[split][label] for split in SPLITS)
+        for split, weight in SPLITS.items():
+            assert abs(table[split][label] - total * weight / 100) <= 1

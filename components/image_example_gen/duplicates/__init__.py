@@ -1,0 +1,1 @@
+"""Photographs that look the same, although their bytes differ."""

@@ -1,0 +1,7 @@
+"""Glue."""
+
+from typing import Any
+
+
+def write_report(*arguments: Any) -> None:
+    """Writes."""
