@@ -35,7 +35,7 @@ def measure_thaw(photographs: Path, work: Path) -> dict[str, Any]:
 
     devices.prepare(None)
     memory_mib = memory_so_far_mib()
-    settings = IngestionSettings(images=str(photographs), splits=SplitWeights(**_SPLITS), max_refused_fraction=0.0, near_duplicates="report")
+    settings = IngestionSettings(images=str(photographs), splits=SplitWeights(**_SPLITS), max_refused_fraction=0.0)
     example_gen = ImageExampleGen(settings)
     schema_gen = ImportSchema(str(SCHEMA))
     transform = Transform(

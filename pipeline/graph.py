@@ -70,4 +70,3 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         evaluator,
         pusher,
     ]
-

@@ -42,7 +42,8 @@ class ServedClassifier(tf.Module):
     def serve_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Classifies encoded images: those that `trainer.images.ACCEPTED` lists.
 
-        An image that is not accepted, or is damaged, has an error of its own; the others are answered as ever.
+        An image of another form has an error of its own, and the others are answered as ever. A damaged image of an
+        accepted form fails the call with InvalidArgumentError.
 
         Args:
             images: string [batch], the bytes of the files.
@@ -53,10 +54,7 @@ class ServedClassifier(tf.Module):
             there is an error, the label is "" and all scores are 0.
         """
         pixels, is_good = pixels_of_good_images(self.transform, images, self._image_size_px)
-        # A model cannot be called with no image at all, so an empty batch gets one that is left out again.
-        is_empty = tf.cast(tf.equal(tf.size(images), 0), tf.int32)
-        padded = tf.pad(pixels, [[0, is_empty], [0, 0], [0, 0], [0, 0]])
-        scores = self.model(padded, training=False)[: tf.size(images)]
+        scores = self.model(pixels, training=False)[: tf.size(images)]
         scores = tf.where(is_good[:, None], scores, 0.0)
         return {
             "label": tf.where(is_good, tf.gather(self._label_bytes(), tf.argmax(scores, axis=-1)), ""),

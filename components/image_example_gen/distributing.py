@@ -81,4 +81,6 @@ def some_examples(staging_folder: str, index: int, positions: Iterable[int]) -> 
     """Yields (position, serialized example) of those examples of a chunk."""
     wanted = set(positions)
     with records_file(staging_folder, index).open("rb") as file:
-        yield from ((position, data_of(record)) for position, record in enumerate(read_records(file)) if position in wanted)
+        yield from (
+            (position, data_of(record)) for position, record in enumerate(read_records(file)) if position in wanted
+        )

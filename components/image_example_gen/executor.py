@@ -14,11 +14,10 @@ from tfx.types import artifact_utils
 
 from components.image_example_gen import distributing, policy, quarantine, staging
 from components.image_example_gen.duplicates.grouping import components_of
-from components.image_example_gen.duplicates.pairs import Found
-from components.image_example_gen.duplicates.search import add_search, read_found
+from components.image_example_gen.duplicates.pairs import Found, find_pairs
 from components.image_example_gen.facts import Facts
 from components.image_example_gen.quarantine import Account
-from components.image_example_gen.reporting import write_report
+from components.image_example_gen.report.writing import write_report
 from components.image_example_gen.settings import IngestionSettings
 from components.image_example_gen.sources.entry import Listing
 from components.image_example_gen.sources.opening import open_source
@@ -51,17 +50,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         os.makedirs(folder, exist_ok=True)
         listing, chunks = self._stage(settings, folder)
         photographs = [facts for chunk in chunks for facts in chunk.accepted]
-        found = Found((), (), 0)
-        if settings.near_duplicates != "ignore":
-            with self._make_beam_pipeline() as pipeline:
-                add_search(pipeline, photographs, folder)
-            found = read_found(folder)
+        # Some hundred bytes each, so this needs no Beam: its own work per photograph would take far longer than ours.
+        found = find_pairs({facts.path: facts.signature for facts in photographs if facts.signature is not None})
         alike = components_of(found.pairs) if settings.near_duplicates == "together" else {}
         splits = assign(photographs, _shares(settings), alike, stratify=settings.stratify)
         self._distribute(chunks, splits, folder, examples)
         account = _account(listing, chunks, found, splits)
         quarantine.write(account, report_folder)
-        write_report(account, photographs, splits, chunks, folder, report_folder)
+        write_report(account, chunks, splits, folder, report_folder)
         shutil.rmtree(folder)
         return account
 

@@ -69,8 +69,9 @@ def warnings(account: Account) -> Iterator[str]:
         )
     contradictory = [item for item in account.duplicates if item.has_two_labels]
     if contradictory:
-        yield f"{_counted(contradictory)} of photographs that are equal or look alike have different classes: " + _shown(
-            contradictory
+        yield (
+            f"{_counted(contradictory)} of photographs that are equal or look alike have different classes: "
+            + _shown(contradictory)
         )
     if account.num_unchecked:
         yield f"too many photographs look alike; {account.num_unchecked} comparisons among them were left out"

@@ -139,9 +139,7 @@ def find_duplicates(photographs: Sequence[Facts], pairs: Iterable[Pair], splits:
         if by_path[pair.first].content_sha256 != by_path[pair.second].content_sha256:
             kinds[pair.first, pair.second] = "mirrored" if pair.is_mirrored else "near"
     return [
-        Duplicate(
-            first, second, kind, splits[first], splits[second], by_path[first].label, by_path[second].label
-        )
+        Duplicate(first, second, kind, splits[first], splits[second], by_path[first].label, by_path[second].label)
         for (first, second), kind in sorted(kinds.items())
     ]
 

@@ -56,9 +56,7 @@ def assign(
     sets = _sets_that_belong_together(photographs, alike)
     assigned = _by_class(sets, shares) if stratify else [_of_set(members, shares) for members in sets]
     return {
-        member.path: member.split or split
-        for members, split in zip(sets, assigned, strict=True)
-        for member in members
+        member.path: member.split or split for members, split in zip(sets, assigned, strict=True) for member in members
     }
 
 

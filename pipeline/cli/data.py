@@ -77,9 +77,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
         console.print(Text(f"! {words[:_NUM_WARNINGS_CHARACTERS]}", style="yellow"))
 
 
-def classes_table(
-    num_by_split: Mapping[str, Mapping[str, int]], num_refused: Mapping[str, Mapping[str, int]]
-) -> Table:
+def classes_table(num_by_split: Mapping[str, Mapping[str, int]], num_refused: Mapping[str, Mapping[str, int]]) -> Table:
     """Number of photographs by class and split, the largest class first, and of those refused."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("class")

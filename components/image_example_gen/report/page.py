@@ -64,7 +64,7 @@ def _values(report: DataReport) -> dict[str, Any]:
         "refused_labels": sorted({label for counts in refused.values() for label in counts}),
         "refused_by_reason": sorted(refused.items(), key=lambda item: (-sum(item[1].values()), item[0])),
         "listed": report.refused[:MAX_REFUSED_LISTED],
-        "sizes_png": size_chart(report.sizes_px) if report.sizes_px else None,
+        "sizes_png": size_chart(report.sizes_px) if len(set(report.sizes_px)) > 1 else None,
         "common_sizes": Counter(report.sizes_px).most_common(5),
         "formats": sorted((report.num_by_format or {}).items(), key=lambda item: (-item[1], item[0])),
     }

@@ -270,7 +270,9 @@ def test_groups_stay_together_and_columns_become_features(ingest: Ingest, make_f
     images = make_folder(num_files=90)
     lines = ["path,label,patient,weight,camera,age"]
     for number, path in enumerate(sorted(images.glob("*/*.png"))):
-        lines.append(f"{path.relative_to(images)},{path.parent.name},patient {number % 30},{number / 10},K{number % 3},{number}")
+        lines.append(
+            f"{path.relative_to(images)},{path.parent.name},patient {number % 30},{number / 10},K{number % 3},{number}"
+        )
     (images / "table.csv").write_text("\n".join(lines), "utf-8")
     columns = {"file": "table.csv", "group": "patient", "weight": "weight", "features": ["camera", "age"]}
     records = ingest(images, manifest=columns).records()

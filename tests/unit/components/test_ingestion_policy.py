@@ -82,7 +82,8 @@ def test_a_fixed_class_that_nothing_belongs_to_is_refused_by_name() -> None:
 
 def test_refusals_are_counted_by_reason_and_class() -> None:
     found = replace(
-        account(num_refused=2), refused=(rejected("a", "cats"), rejected("b", "dogs"), rejected("c", "", Reason.NO_LABEL))
+        account(num_refused=2),
+        refused=(rejected("a", "cats"), rejected("b", "dogs"), rejected("c", "", Reason.NO_LABEL)),
     )
     assert found.num_by_reason() == {"empty file": 2, "no label": 1}
     assert found.num_by_reason_and_label() == {"empty file": {"cats": 1, "dogs": 1}, "no label": {"": 1}}

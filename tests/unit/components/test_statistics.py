@@ -54,7 +54,9 @@ def run(folder: Path, num_refused: dict[str, dict[str, int]]) -> Any:
         Quarantine(),
         standard_artifacts.ExampleStatistics(),
     )
-    examples.uri, quarantine.uri, statistics.uri = (str(folder / name) for name in ("examples", "quarantine", "statistics"))
+    examples.uri, quarantine.uri, statistics.uri = (
+        str(folder / name) for name in ("examples", "quarantine", "statistics")
+    )
     examples.split_names = artifact_utils.encode_split_names(["train", "test"])
     (folder / "quarantine").mkdir()
     summary = {"num_refused_by_reason_and_label": num_refused}

@@ -15,7 +15,13 @@ def main() -> None:
     signature = tf.saved_model.load(model).signatures["serving_default"]
     images = [path.read_bytes() for path in sorted(Path(folder).iterdir())]
     answers = {}
-    for name, batch in {"all": images, "none": [], "one": images[:1], "bad": [b"no image"], "32": images[:1] * 32}.items():
+    for name, batch in {
+        "all": images,
+        "none": [],
+        "one": images[:1],
+        "bad": [b"no image"],
+        "32": images[:1] * 32,
+    }.items():
         answer = signature(images=tf.constant(batch, tf.string, [len(batch)]))
         answers[name] = {key: value.numpy().tolist() for key, value in answer.items()}
     for answer in answers.values():

@@ -105,7 +105,9 @@ def test_a_jpeg_of_too_many_scans_is_refused_and_innocent_bytes_behind_it_are_no
     np.testing.assert_array_equal(decoded(FORMS["jpeg"] + 600 * b"\xff\xda"), decoded(FORMS["jpeg"]))
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff", b"no image", b"BM", b"RIFF....WEBPVP8X", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xd8\xff", b"no image", b"BM", b"RIFF....WEBPVP8X", b"\x89PNG\r\n\x1a\n"]
+)
 def test_bad_bytes_are_an_invalid_argument(content: bytes) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
         decoded(content)
