@@ -150,7 +150,7 @@ def _pngs(image: Image.Image) -> dict[str, bytes]:
         "png_interlaced_alpha": png(np.asarray(layered), 6, interlaced=True),
         "png_interlaced_1": png(np.asarray(image.convert("1")).astype(np.uint8), 0, 1, interlaced=True),
         "apng": encode(image, "PNG", save_all=True, append_images=[image.rotate(180)]),
-        **{f"png_turned_{turn}": encode(image, "PNG", exif=b"Exif\0\0" + exif(turn)) for turn in ORIENTATIONS},
+        **{f"turned_png_{turn}": encode(image, "PNG", exif=b"Exif\0\0" + exif(turn)) for turn in ORIENTATIONS},
     }
 
 

@@ -50,6 +50,7 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory, digit_files: list[
     from tensorflow_transform.tf_metadata import schema_utils
     from tfx_bsl.public import tfxio
 
+    from benchmarks import zoo
     from trainer.preprocessing import RAW_FEATURE_SPEC, preprocessing_fn
 
     folder = tmp_path_factory.mktemp("transform")
@@ -70,7 +71,7 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory, digit_files: list[
         tft_beam.Context(temp_dir=str(folder / "temporary"), force_tf_compat_v1=False),
     ):
         transform_fn = (pipeline | raw.BeamSource(), raw.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing_fn(inputs, {"image_size_px": IMAGE_SIZE_PX})
+            lambda inputs: preprocessing_fn(inputs, {"image_size_px": IMAGE_SIZE_PX, "background_rgb": zoo.BACKGROUND})
         )
         transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
     return folder / "graph"

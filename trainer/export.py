@@ -1,6 +1,5 @@
 """The model that leaves: a SavedModel that takes encoded images and knows the names of its classes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import tensorflow as tf
 
 from trainer.classifier import Classifier
 from trainer.features import IMAGE, LABEL, LABEL_ID, LABEL_VOCABULARY
-from trainer.images import WHITE, unpack
+from trainer.images import unpack
 from trainer.per_image import error_texts, pixels_of_good_images
 from trainer.transform_graph import load_saved_transform, pixels_of, read_labels, vocabulary_path
 
@@ -26,14 +25,12 @@ class ServedClassifier(tf.Module):
     uninitialised in the SavedModel.
     """
 
-    def __init__(
-        self, model: Classifier, transform_graph: str, image_size_px: int, background_rgb: Sequence[int]
-    ) -> None:
+    def __init__(self, model: Classifier, transform_graph: str, image_size_px: int) -> None:
         super().__init__(name="served_classifier")
-        # For clients that normalise images before they send them; the graph itself has it built in.
-        self.background_rgb = tf.Variable(list(background_rgb), dtype=tf.int32, trainable=False)
         self.model = model
         self.transform = load_saved_transform(transform_graph)
+        # For clients that normalise images before they send them; the graph itself has it built in.
+        self.background_rgb = tf.Variable(background_of(self.transform, image_size_px), trainable=False)
         self.label_vocabulary = tf.saved_model.Asset(vocabulary_path(transform_graph))
         self._labels = read_labels(transform_graph)
         self._image_size_px = image_size_px
@@ -50,8 +47,8 @@ class ServedClassifier(tf.Module):
 
         Returns:
             "label": string [batch]; "score": float32 [batch], the label's probability; "scores": float32 [batch,
-            classes], in the order of the label vocabulary; "error": string [batch], why there is no answer, or "". Where
-            there is an error, the label is "" and all scores are 0.
+            classes], in the order of the label vocabulary; "error": string [batch], why there is no answer, or "".
+            Where there is an error, the label is "" and all scores are 0.
         """
         pixels, is_good = pixels_of_good_images(self.transform, images, self._image_size_px)
         scores = self.model(pixels, training=False)[: tf.size(images)]
@@ -92,13 +89,13 @@ class ServedClassifier(tf.Module):
         return self.model(pixels, training=False)
 
 
-def export(
-    model: Classifier,
-    transform_graph: str,
-    image_size_px: int,
-    folder: str,
-    background_rgb: Sequence[int] = WHITE,
-) -> None:
+def background_of(saved_transform: Any, image_size_px: int) -> tf.Tensor:
+    """What shows through transparent pixels: int32 [3], what the transform graph makes of a transparent image."""
+    packed = pixels_of(saved_transform, tf.io.encode_png(tf.zeros([1, 1, 4], tf.uint8))[None])
+    return tf.cast(unpack(packed[0], image_size_px)[0, 0], tf.int32)
+
+
+def export(model: Classifier, transform_graph: str, image_size_px: int, folder: str) -> None:
     """Writes a SavedModel.
 
     Args:
@@ -106,10 +103,8 @@ def export(
         transform_graph: folder of the TransformGraph artifact that the training examples went through.
         image_size_px: height and width of the model's input.
         folder: where to; `saved_model.pb` and its variables and assets lie in it afterwards.
-        background_rgb: the one of the transform graph, for clients that normalise images; the attribute
-            `background_rgb` of the loaded model, int32 [3].
     """
-    served = ServedClassifier(model, transform_graph, image_size_px, background_rgb)
+    served = ServedClassifier(model, transform_graph, image_size_px)
     signatures: dict[str, Any] = {
         SERVING_SIGNATURE: served.serve_images,
         EXAMPLES_SIGNATURE: served.serve_examples,

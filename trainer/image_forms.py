@@ -4,7 +4,7 @@ Every function takes the encoded bytes of its own format, checks what the header
 returns uint8 [height, width, 3]: upright, opaque, equal to what Pillow makes of the same file.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -17,16 +17,19 @@ NUM_CHANNELS = 3
 Rgb = tuple[int, int, int]
 
 
-def check(is_right: tf.Tensor, message: str) -> tf.Operation:
-    """Raises InvalidArgumentError, when run, with the message."""
-    return tf.debugging.Assert(is_right, [message])
+def only_if(is_right: tf.Tensor, encoded: tf.Tensor, complaint: str) -> tf.Tensor:
+    """The encoded image if it is right, else bytes that no decoder takes: InvalidArgumentError when it is decoded.
+
+    Not an assertion: those are stateful, so tf.Transform would run the decoding, on nothing, whenever it only asks for
+    the label.
+    """
+    return tf.where(is_right, encoded, complaint)
 
 
-def check_size(height: tf.Tensor, width: tf.Tensor, max_pixels: int) -> tf.Operation:
-    """Raises InvalidArgumentError, when run, unless the image has from 1 to `max_pixels` pixels."""
+def has_right_size(height: tf.Tensor, width: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Whether the image has from 1 to `max_pixels` pixels."""
     num_pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-    is_right = (num_pixels > 0) & (num_pixels <= max_pixels)
-    return check(is_right, f"the image has no pixels, or more than the {max_pixels} allowed")
+    return (num_pixels > 0) & (num_pixels <= max_pixels)
 
 
 def decode_jpeg(encoded: tf.Tensor, max_pixels: int, least_size_px: int | None) -> tf.Tensor:
@@ -39,15 +42,12 @@ def decode_jpeg(encoded: tf.Tensor, max_pixels: int, least_size_px: int | None) 
             height and width stay at least this.
     """
     shape = tf.image.extract_jpeg_shape(encoded)
-    data = tf.io.decode_raw(encoded, tf.uint8)
-    checks = [
-        check_size(shape[0], shape[1], max_pixels),
-        check(tf.equal(shape[2], 1) | tf.equal(shape[2], 3), "the JPEG has neither 1 nor 3 components (CMYK?)"),
-        check(~_has_too_many_scans(data), f"the JPEG has more than {MAX_SCANS} scans"),
-    ]
-    with tf.control_dependencies(checks):
-        pixels = _decode_jpeg_scaled(tf.identity(encoded), shape, least_size_px)
-    return exif.turn(pixels, _jpeg_orientation(encoded, data))
+    orientation, has_few_scans = _survey_jpeg(encoded)
+    is_right = (
+        has_right_size(shape[0], shape[1], max_pixels) & (tf.equal(shape[2], 1) | tf.equal(shape[2], 3)) & has_few_scans
+    )
+    pixels = _decode_jpeg_scaled(only_if(is_right, encoded, "size, CMYK or scans"), shape, least_size_px)
+    return exif.turn(pixels, orientation)
 
 
 def _decode_jpeg_scaled(encoded: tf.Tensor, shape: tf.Tensor, least_size_px: int | None) -> tf.Tensor:
@@ -63,14 +63,25 @@ def _decode_jpeg_scaled(encoded: tf.Tensor, shape: tf.Tensor, least_size_px: int
     return tf.switch_case(index, [with_ratio(ratio) for ratio in ratios])
 
 
-def _jpeg_orientation(encoded: tf.Tensor, data: tf.Tensor) -> tf.Tensor:
-    """Only files that contain the identifier are walked over: a loop in a graph costs more than a glance at all bytes."""
+def _survey_jpeg(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Orientation, int32 scalar, and whether the scans are not too many, bool scalar.
 
-    def walked() -> tf.Tensor:
-        start, end = _first_exif(data)
-        return exif.read_orientation(data[start:end])
+    Only files that seem to have something of that are walked over: a loop in a graph costs more than a glance at bytes.
+    """
+    data = tf.io.decode_raw(encoded, tf.uint8)
+    is_conspicuous = contains(encoded, "Exif\\x00\\x00") | (_num_scans(data) > MAX_SCANS)
+    return tf.cond(is_conspicuous, lambda: _walked(data), lambda: (tf.constant(UPRIGHT), tf.constant(True)))
 
-    return tf.cond(contains(encoded, "Exif\\x00\\x00"), walked, lambda: tf.constant(UPRIGHT))
+
+def _walked(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    segments = _walk(data)
+    orientation = exif.read_orientation(data[segments.exif_start : segments.exif_end])
+    # Decoding takes a pass over the whole image for each scan of a JPEG that has several.
+    padded = tf.pad(data, [[0, 8]])
+    is_progressive = tf.reduce_any(tf.equal(segments.frame_marker, [0xC2, 0xC6, 0xCA, 0xCE]))
+    has_several = tf.not_equal(padded[segments.scan_start], padded[segments.frame_start + 5])
+    num_scans = 1 + _num_scans(data[segments.scan_start :])
+    return orientation, ~((is_progressive | has_several) & (num_scans > MAX_SCANS))
 
 
 def contains(encoded: tf.Tensor, ascii_pattern: str) -> tf.Tensor:
@@ -78,77 +89,58 @@ def contains(encoded: tf.Tensor, ascii_pattern: str) -> tf.Tensor:
     return tf.strings.regex_full_match(encoded, f"\\C*{ascii_pattern}\\C*")
 
 
-def _first_exif(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Start and end of the body of the first EXIF segment before the first scan; twice 0 where there is none."""
-    identifier = tf.constant(list(b"Exif\0\0"), tf.uint8)
+class _Segments(NamedTuple):
+    """Where the payloads of a JPEG's segments are; int32 scalars, 0 for what is not there."""
 
-    def step(segment: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        marker, start, end = segment
-        body = data[start : tf.minimum(start + 6, end)]
-        is_identified = tf.cond(
-            tf.equal(tf.size(body), 6), lambda: tf.reduce_all(tf.equal(body, identifier)), lambda: tf.constant(False)
-        )
-        return tf.equal(marker, 0xE1) & is_identified
-
-    marker, start, end = _walk(data, step)
-    is_found = tf.equal(marker, 0xE1)
-    return tf.where(is_found, start + 6, 0), tf.where(is_found, end, 0)
+    frame_marker: tf.Tensor
+    frame_start: tf.Tensor
+    exif_start: tf.Tensor
+    exif_end: tf.Tensor
+    scan_start: tf.Tensor
 
 
-def _walk(data: tf.Tensor, is_wanted: Any) -> tuple[tf.Tensor, ...]:
-    """Goes over the segments of a JPEG up to the one that is wanted or to the first scan.
-
-    Returns:
-        int32 scalars: its marker, and the start and end of its payload; the marker is 0 where the file ends before.
-    """
+def _walk(data: tf.Tensor) -> _Segments:
+    """Goes over the segments of a JPEG up to its first scan; of several with EXIF the first counts."""
     size = tf.size(data)
+    identifier = tf.constant([0xE1, *b"Exif\0\0"], tf.int32)
 
-    def goes_on(position: tf.Tensor, num_steps: tf.Tensor, is_found: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-        return ~is_found & (num_steps < MAX_STEPS) & (position + 4 <= size)
+    def goes_on(position: tf.Tensor, num_steps: tf.Tensor, found: _Segments) -> tf.Tensor:
+        return tf.equal(found.scan_start, 0) & (num_steps < MAX_STEPS) & (position + 4 <= size)
 
-    def step(position: tf.Tensor, num_steps: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        head = tf.cast(data[position : position + 4], tf.int32)
-        marker = head[1]
-        length = head[2] * 256 + head[3]
-        is_filling = tf.not_equal(head[0], 0xFF) | tf.equal(marker, 0x00) | tf.equal(marker, 0xFF)
+    def step(position: tf.Tensor, num_steps: tf.Tensor, found: _Segments) -> tuple[Any, ...]:
+        head = tf.cast(tf.pad(data[position : position + 10], [[0, 6]])[:10], tf.int32)
+        marker, start = head[1], position + 4
+        end = position + 2 + head[2] * 256 + head[3]
+        is_filling = tf.not_equal(head[0], 0xFF) | _is_any(marker, (0x00, 0xFF))
         has_no_length = tf.equal(marker, 0x01) | ((marker >= 0xD0) & (marker <= 0xD8))
         is_segment = ~is_filling & ~has_no_length
-        end = position + 2 + length
-        is_broken = is_segment & ((length < 2) | (end > size))
-        segment = (marker, position + 4, end)
-        is_found = is_segment & ~is_broken & (tf.equal(marker, 0xDA) | is_wanted(segment))
+        is_broken = is_segment & ((end < start) | (end > size))
+        is_whole = is_segment & ~is_broken
+        is_frame = is_whole & (marker >= 0xC0) & (marker <= 0xCF) & ~_is_any(marker, (0xC4, 0xC8, 0xCC))
+        is_exif = tf.reduce_all(tf.equal(tf.concat([head[1:2], head[4:]], 0), identifier)) & (end >= start + 6)
+        is_first_exif = is_whole & is_exif & tf.equal(found.exif_end, 0)
+        found = _Segments(
+            tf.where(is_frame, marker, found.frame_marker),
+            tf.where(is_frame, start, found.frame_start),
+            tf.where(is_first_exif, start + 6, found.exif_start),
+            tf.where(is_first_exif, end, found.exif_end),
+            tf.where(is_whole & tf.equal(marker, 0xDA), start, 0),
+        )
         after = tf.where(is_filling, position + 1, tf.where(has_no_length, position + 2, end))
-        return tf.where(is_broken, size, after), num_steps + 1, is_found, *(tf.where(is_found, x, 0) for x in segment)
+        return tf.where(is_broken, size, after), num_steps + 1, found
 
     zero = tf.constant(0)
-    start = (tf.constant(2), zero, tf.constant(False), zero, zero, zero)
-    return tuple(tf.while_loop(goes_on, step, start, parallel_iterations=1)[3:])
-
-
-def _has_too_many_scans(data: tf.Tensor) -> tf.Tensor:
-    """Decoding takes a pass over the whole image for each scan of a JPEG that has several."""
-
-    def is_serious() -> tf.Tensor:
-        frame, start, _ = _walk(data, lambda segment: _is_frame(segment[0]))
-        _, scan, _ = _walk(data, lambda segment: tf.constant(False))
-        is_progressive = tf.reduce_any(tf.equal(frame, [0xC2, 0xC6, 0xCA, 0xCE]))
-        num_components = tf.gather(tf.pad(data, [[0, 8]]), start + 5)
-        has_several = tf.not_equal(tf.gather(tf.pad(data, [[0, 8]]), scan), num_components)
-        return (is_progressive | has_several) & (1 + _num_scans(data[scan:]) > MAX_SCANS)
-
-    return tf.cond(_num_scans(data) > MAX_SCANS, is_serious, lambda: tf.constant(False))
+    start = (tf.constant(2), zero, _Segments(zero, zero, zero, zero, zero))
+    segments: _Segments = tf.while_loop(goes_on, step, start, parallel_iterations=1)[2]
+    return segments
 
 
 def _num_scans(data: tf.Tensor) -> tf.Tensor:
     return tf.math.count_nonzero(tf.equal(data[:-1], 0xFF) & tf.equal(data[1:], 0xDA))
 
 
-def _is_frame(marker: tf.Tensor) -> tf.Tensor:
-    return (marker >= 0xC0) & (marker <= 0xCF) & tf.reduce_all(tf.not_equal(marker, [0xC4, 0xC8, 0xCC]))
-
-
 def decode_png(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_rgb: Rgb) -> tf.Tensor:
-    """Every kind: grey, colour, palette, each with or without transparency, 1 to 16 bits, interlaced.
+    """Every kind: grey, colour, palette, each with or without transparency, 1 to 16 bits, interlaced; without EXIF.
 
     Args:
         encoded: string scalar.
@@ -159,6 +151,9 @@ def decode_png(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_
     width, height = big_endian(head[16:20]), big_endian(head[20:24])
     is_wide, colour_type = tf.equal(head[24], 16), head[25]
 
+    is_right = has_right_size(height, width, max_pixels) & ~contains(encoded, "eXIf")
+    encoded = only_if(is_right, encoded, "size, or EXIF")
+
     def wide() -> tf.Tensor:
         return composite(scale_16_bits(tf.io.decode_png(encoded, 4, tf.uint16)), background_rgb)
 
@@ -168,33 +163,11 @@ def decode_png(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_
     def opaque() -> tf.Tensor:
         return tf.io.decode_png(encoded, NUM_CHANNELS)
 
-    with tf.control_dependencies([check_size(height, width, max_pixels)]):
-        # Colour type 4 has alpha, and any other may name a transparent colour; that the name is found somewhere in the
-        # compressed data by chance does no harm.
-        may_be_transparent = (colour_type >= 4) | contains(encoded, "tRNS")
-        pixels = tf.cond(is_wide, wide, lambda: tf.cond(may_be_transparent, with_alpha, opaque))
-    return exif.turn(pixels, _png_orientation(encoded))
-
-
-def _png_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    def walked() -> tf.Tensor:
-        data = tf.io.decode_raw(encoded, tf.uint8)
-        size = tf.size(data, out_type=tf.int64)
-
-        def goes_on(position: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-            return position + 12 <= size
-
-        def step(position: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            after = position + 8 + big_endian(data[position : position + 4])
-            is_exif = tf.reduce_all(tf.equal(data[position + 4 : position + 8], list(b"eXIf"))) & (after + 4 <= size)
-            return after + 4, tf.where(is_exif, position + 8, start), tf.where(is_exif, after, end)
-
-        zero = tf.constant(0, tf.int64)
-        start = (tf.constant(8, tf.int64), zero, zero)
-        _, start, end = tf.while_loop(goes_on, step, start, parallel_iterations=1)
-        return exif.read_orientation(data[start:end])
-
-    return tf.cond(contains(encoded, "eXIf"), walked, lambda: tf.constant(UPRIGHT))
+    # Colour type 4 has alpha, and any other may name a transparent colour; that the name is found somewhere in the
+    # compressed data by chance does no harm.
+    may_be_transparent = (colour_type >= 4) | contains(encoded, "tRNS")
+    pixels = tf.cond(is_wide, wide, lambda: tf.cond(may_be_transparent, with_alpha, opaque))
+    return pixels
 
 
 def decode_webp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_rgb: Rgb) -> tf.Tensor:
@@ -213,13 +186,9 @@ def decode_webp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background
         for axis in (0, 1)
     )
     is_still = tf.not_equal(kind, ord("X")) | tf.equal(tf.bitwise.bitwise_and(flags, 0b1010), 0)
-    checks = [
-        check_size(height, width, max_pixels),
-        check(is_still, "the WebP is animated or has EXIF data, and is to be normalised first"),
-    ]
-    with tf.control_dependencies(checks):
-        # Not by an operation for WebP alone: a server of an older release could not load the model then.
-        pixels = tf.io.decode_image(tf.identity(encoded), expand_animations=False)
+    encoded = only_if(has_right_size(height, width, max_pixels) & is_still, encoded, "size, animation or EXIF")
+    # Not by an operation for WebP alone: a server of an older release could not load the model then.
+    pixels = tf.io.decode_image(encoded, expand_animations=False)
     pixels = tf.ensure_shape(pixels, [None, None, None])
     return tf.cond(tf.equal(tf.shape(pixels)[2], 4), lambda: composite(pixels, background_rgb), lambda: pixels)
 
@@ -238,12 +207,8 @@ def decode_bmp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int) -> tf.Tenso
         & (offset >= 14 + header_size)
         & (offset < tf.cast(tf.strings.length(encoded), tf.int64))
     )
-    checks = [
-        check(is_plain, "the BMP is not one of 24 or 32 bits without compression, and is to be normalised first"),
-        check_size(tf.abs(height), width, max_pixels),
-    ]
-    with tf.control_dependencies(checks):
-        return tf.io.decode_bmp(tf.identity(encoded))[..., :NUM_CHANNELS]
+    is_right = is_plain & has_right_size(tf.abs(height), width, max_pixels)
+    return tf.io.decode_bmp(only_if(is_right, encoded, "size, or kind of BMP"))[..., :NUM_CHANNELS]
 
 
 def _is_any(value: tf.Tensor, allowed: tuple[int, ...]) -> tf.Tensor:
@@ -251,7 +216,7 @@ def _is_any(value: tf.Tensor, allowed: tuple[int, ...]) -> tf.Tensor:
 
 
 def composite(layers: tf.Tensor, background_rgb: Rgb) -> tf.Tensor:
-    """Lays uint8 [height, width, 4] onto a background: uint8 [height, width, 3], rounded to the nearest as Pillow does."""
+    """Lays uint8 [height, width, 4] onto a background: uint8 [height, width, 3], rounded as Pillow does."""
     colours, alpha = (tf.cast(part, tf.uint16) for part in (layers[..., :NUM_CHANNELS], layers[..., NUM_CHANNELS:]))
     background = tf.constant(background_rgb, tf.uint16)
     total = colours * alpha + background * (255 - alpha) + 127

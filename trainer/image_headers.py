@@ -115,7 +115,8 @@ def read_png(content: bytes) -> Header:
                 orientation = read_orientation(content[start:end])
             elif name == b"acTL" and end - start == 8:
                 (num_frames,) = struct.unpack_from(">L", content, start)
-    return Header("png", width, height, orientation, max(1, num_frames), True)
+    # Not where it is the name of a chunk only: the graph does not walk over the chunks.
+    return Header("png", width, height, orientation, max(1, num_frames), b"eXIf" not in content)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -17,7 +17,7 @@ WHITE = (255, 255, 255)
 DEFAULT_MAX_PIXELS = 100_000_000
 
 ACCEPTED = (
-    "JPEG with 1 or 3 components, PNG, still WebP without EXIF data, and BMP of 24 or 32 bits without compression"
+    "JPEG with 1 or 3 components, PNG and still WebP without EXIF data, and BMP of 24 or 32 bits without compression"
 )
 
 # With scaled decoding, an image keeps at least so many times the size that it is resized to.
@@ -27,6 +27,7 @@ _HEAD_SIZE = 40
 _NUM_FORMS = 4
 
 
+@tf.autograph.experimental.do_not_convert
 def decode(
     encoded: tf.Tensor,
     background_rgb: Sequence[int] = WHITE,
@@ -90,9 +91,7 @@ def _index_of_form(head: tf.Tensor) -> tf.Tensor:
 
 
 def _refuse() -> tf.Tensor:
-    message = f"not an image of an accepted form; accepted are {ACCEPTED}"
-    with tf.control_dependencies([image_forms.check(tf.constant(False), message)]):
-        return tf.zeros([0, 0, NUM_CHANNELS], tf.uint8)
+    return tf.io.decode_png("not an accepted form", NUM_CHANNELS)
 
 
 def resize(pixels: tf.Tensor, image_size_px: int) -> tf.Tensor:

@@ -17,7 +17,7 @@ from trainer import per_image
 from trainer.classifier import Classifier, build_classifier
 from trainer.errors import ThawError
 from trainer.export import EXAMPLES_SIGNATURE, LABEL_FUNCTION, SERVING_SIGNATURE, export
-from trainer.images import WHITE, decode_and_resize, resize
+from trainer.images import decode_and_resize, resize
 from trainer.photographs import reference_pixels
 from trainer.serving import predict
 from trainer.transform_graph import read_labels
@@ -50,7 +50,7 @@ def files(tmp_path: Path, digit_files: list[tuple[bytes, str]]) -> list[Path]:
 
 
 def probabilities(model: Classifier, content: bytes) -> np.ndarray:
-    pixels = decode_and_resize(tf.constant(content), SIZE_PX)
+    pixels = decode_and_resize(tf.constant(content), SIZE_PX, zoo.BACKGROUND)
     return model(pixels[None], training=False).numpy()[0]
 
 
@@ -104,7 +104,7 @@ def test_a_server_without_thaw_answers_good_images_and_gives_each_bad_one_an_err
     for position, name in enumerate(names):
         label, score, scores, error = (answers["all"][key][position] for key in KEYS)
         if name.startswith(zoo.AS_IS):
-            pixels = np.asarray(resize(tf.constant(reference_pixels(forms[name], WHITE)), SIZE_PX))
+            pixels = np.asarray(resize(tf.constant(reference_pixels(forms[name], zoo.BACKGROUND)), SIZE_PX))
             expected = model(pixels[None], training=False).numpy()[0]
             np.testing.assert_allclose(scores, expected, rtol=1e-4)
             assert (label, error) == (labels[int(np.argmax(expected))], "")
@@ -123,14 +123,14 @@ def test_predict_takes_every_form_and_gives_the_same_answer_for_the_same_pixels(
         paths[-1].write_bytes(content)
     for path, prediction in zip(paths, predict(exported, paths), strict=True):
         assert prediction.error is None, path
-        pixels = resize(tf.constant(reference_pixels(forms[path.name], WHITE)), SIZE_PX)
+        pixels = resize(tf.constant(reference_pixels(forms[path.name], zoo.BACKGROUND)), SIZE_PX)
         expected = model(pixels[None], training=False).numpy()[0]
         np.testing.assert_allclose(list(prediction.scores.values()), expected, rtol=1e-4)
 
 
-def test_the_background_travels_with_the_model(model: Classifier, transform_graph: Path, tmp_path: Path) -> None:
-    export(model, str(transform_graph), SIZE_PX, str(tmp_path / "model"), background_rgb=(1, 2, 3))
-    assert tf.saved_model.load(str(tmp_path / "model")).background_rgb.numpy().tolist() == [1, 2, 3]
+def test_the_background_of_the_transform_graph_travels_with_the_model(exported: Path) -> None:
+    loaded = tf.saved_model.load(str(exported))
+    assert tuple(loaded.background_rgb.numpy().tolist()) == zoo.BACKGROUND
 
 
 def test_serialized_examples_give_the_same_scores_and_the_ids_of_their_labels(

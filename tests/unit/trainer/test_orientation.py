@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmarks import zoo
 from trainer import exif
-from trainer.image_forms import _jpeg_orientation
+from trainer.image_forms import _survey_jpeg
 from trainer.orientation import read_orientation
 from trainer.photographs import UnreadableImage, read_header
 
@@ -19,7 +19,7 @@ in_graph = tf.function(exif.read_orientation, input_signature=[tf.TensorSpec([No
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def of_jpeg_in_graph(content: tf.Tensor) -> tf.Tensor:
-    return _jpeg_orientation(content, tf.io.decode_raw(content, tf.uint8))
+    return _survey_jpeg(content)[0]
 
 
 def by_pillow(body: bytes) -> int:

@@ -52,7 +52,7 @@ def test_wide_grey_samples_are_scaled_not_cut(name: str) -> None:
 @pytest.mark.parametrize("values", [np.array([[0, 2.0]], np.float32), np.array([[-1, 5]], np.int32)])
 def test_samples_of_no_agreed_range_are_refused(values: np.ndarray) -> None:
     content = zoo.encode(Image.fromarray(values), "TIFF")
-    with pytest.raises(UnreadableImage, match="cannot be decoded: .* no agreed range"):
+    with pytest.raises(UnreadableImage, match=r"cannot be decoded: .* no agreed range"):
         normalise(content, read_header(content), zoo.BACKGROUND)
 
 
