@@ -2,9 +2,14 @@
 
 import sys
 
-from benchmarks import ingest, training
+from benchmarks import duplicates, fuzz, ingest, training
 
-BENCHMARKS = {"ingest": ingest.main, "training": training.main}
+BENCHMARKS = {
+    "ingest": ingest.main,
+    "duplicates": duplicates.main,
+    "fuzz": fuzz.main,
+    "training": training.main,
+}
 
 
 def main() -> None:

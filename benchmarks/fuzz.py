@@ -1,7 +1,7 @@
 """Damaged photographs of every format: each must be decoded or refused, with no crash, no hang and little memory.
 
-Every case goes, in a worker process, through what ingestion does (read the header, normalise what is not taken as it
-is) and through the graph that training and the served model decode with.
+Every case goes, in a worker process, through ingestion's check, and what passes through the graph that training and the
+served model decode with.
 """
 
 import multiprocessing
@@ -21,7 +21,9 @@ from benchmarks import reporting
 from benchmarks.figures import Figure, Goal
 from benchmarks.mutations import mutate
 from benchmarks.zoo import BACKGROUND, make_zoo
-from trainer.photographs import UnreadableImage, normalise, read_header
+from components.image_example_gen.checking import check_photograph
+from components.image_example_gen.refusals import Refusal
+from components.image_example_gen.settings import IngestionSettings
 
 SEED = 20261122
 NUM_CASES = 20_000
@@ -88,27 +90,24 @@ def make_decoder() -> Callable[[bytes], np.ndarray]:
 
 
 def examine(content: bytes, decoder: Callable[[bytes], np.ndarray]) -> str:
-    """Takes one file in as ingestion does, then decodes it in the graph; returns the outcome."""
+    """Checks one file as ingestion does; what passes must also be decoded by the graph. Returns the outcome."""
     import tensorflow as tf
 
+    settings = IngestionSettings(images="/", max_image_pixels=MAX_PIXELS, background_rgb=BACKGROUND)
     try:
-        header = read_header(content)
-        if header.width_px * header.height_px > MAX_PIXELS:
-            return "refused: too many pixels"
-        if header.num_frames > 1:
-            return "refused: animated"
-        encoded = content if header.is_decodable_as_is else normalise(content, header, BACKGROUND)
-    except UnreadableImage as error:
-        return f"refused: {error.kind}"
+        checked = check_photograph(content, settings)
+    except Refusal as refusal:
+        return f"refused: {refusal.reason}"
     try:
-        pixels = decoder(encoded)
+        pixels = decoder(checked.content)
     except tf.errors.OpError as error:
-        return "refused: cannot be decoded" if encoded is content else f"normal form fails: {error.message[:200]}"
+        return f"passed, but the graph fails: {error.message[:200]}"
+    header = checked.header
     sizes = (header.height_px, header.width_px)
     expected = sizes if header.orientation < 5 else sizes[::-1]
     if pixels.shape != (*expected, 3):
         return f"wrong shape {pixels.shape} for {header}"
-    return DECODED[0] if encoded is content else DECODED[1]
+    return DECODED[1] if checked.is_normalised else DECODED[0]
 
 
 def work(connection: Connection) -> None:

@@ -75,7 +75,7 @@ def plain_batches(photographs: Path) -> Any:
     import tensorflow as tf
 
     def decode_and_resize(path: tf.Tensor) -> tf.Tensor:
-        pixels = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        pixels = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
         resized = tf.image.resize(pixels, [IMAGE_SIZE_PX, IMAGE_SIZE_PX], antialias=True)
         return tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
 

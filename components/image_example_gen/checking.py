@@ -99,7 +99,7 @@ def _pixels(content: bytes, image_format: str, jpeg_ratio: int = 1) -> NDArray[n
     decoders: dict[str, Callable[[], tf.Tensor]] = {
         "jpeg": lambda: tf.io.decode_jpeg(content, channels=3, ratio=jpeg_ratio),
         "png": lambda: tf.io.decode_png(content, channels=4),
-        "webp": lambda: tf.io.decode_webp(content, channels=4),
+        "webp": lambda: tf.io.decode_image(content, expand_animations=False),
         "bmp": lambda: tf.io.decode_bmp(content),
     }
     try:

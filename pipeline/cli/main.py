@@ -116,7 +116,7 @@ def predict(
             show_default=False,
         ),
     ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="JPEG or PNG files.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.", show_default=False)],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object per line, with the scores of all classes.")
     ] = False,

@@ -158,4 +158,7 @@ def test_missing_photograph_is_told(thaw: Thaw, tmp_path: Path) -> None:
     version.mkdir(parents=True)
     (version / "saved_model.pb").touch()
     done = thaw("predict", "serving", "a.png", "b.png")
-    assert (done.returncode, done.stderr) == (2, "thaw: there is no file a.png (and 1 more); give JPEG or PNG files\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "thaw: there is no file a.png (and 1 more); give JPEG, PNG, WebP, GIF, BMP or TIFF files\n",
+    )

@@ -67,6 +67,9 @@ def png_header(width: int, height: int) -> bytes:
         ("PNG", "P", {}),
         ("PNG", "1", {}),
         ("PNG", "L", {}),
+        ("WEBP", "RGB", {}),
+        ("WEBP", "RGBA", {"lossless": True}),
+        ("BMP", "RGB", {}),
     ],
 )
 def test_a_whole_image_is_let_in_with_its_size(
