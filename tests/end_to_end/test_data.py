@@ -37,7 +37,7 @@ def test_classes_refusals_and_duplicates_are_shown(looked: Finished) -> None:
     assert re.search(r"class +train +eval +test +all +refused", looked.output)
     assert re.search(r"all +\d+ +\d+ +\d+ +898 +4\n", looked.output)
     assert "refused     truncated 2 · not an image 1 · empty file 1" in looked.output
-    assert "duplicates  pairs: equal 2 · with two labels 1" in looked.output
+    assert "duplicates  pairs: equal 2 · with two labels 2" in looked.output
     assert "have different classes" in looked.output
 
 

@@ -35,7 +35,7 @@ def test_fine_tuned_digits_beat_the_frozen_baseline_and_are_pushed(
 
 
 def test_flawed_photographs_are_refused_and_counted(good_run: Finished, good_record: dict[str, Any]) -> None:
-    assert good_record["refused_images"] == {"cannot be decoded": 2, "empty file": 1, "not an image": 1}
+    assert good_record["refused_images"] == {"truncated": 2, "empty file": 1, "not an image": 1}
     assert "4 photographs refused" in good_run.output
     quarantine = Path(good_record["uris"]["quarantine"])
     refused = [json.loads(line) for line in (quarantine / "refused.jsonl").read_text("utf-8").splitlines()]

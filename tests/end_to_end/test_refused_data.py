@@ -74,7 +74,7 @@ def test_single_class_is_refused(configure: Callable[..., Configuration], photog
     for folder in sorted(photographs.iterdir())[1:]:
         shutil.rmtree(folder)
     message = failure(configure("data.max_refused_fraction=0.1"))[1]
-    assert "at least two class folders" in message
+    assert "at least two classes" in message
     assert sorted(photographs.iterdir())[0].name in message
 
 
