@@ -6,21 +6,6 @@ from components.image_example_gen.facts import Facts
 from components.image_example_gen.sources.entry import Entry, Value
 from trainer.features import IMAGE, LABEL
 
-# What we say of every photograph; further features of a source must have other names.
-FEATURES = (
-    IMAGE,
-    LABEL,
-    "path",
-    "content_sha256",
-    "format",
-    "width_px",
-    "height_px",
-    "num_bytes",
-    "is_normalised",
-    "weight",
-    "group",
-)
-
 
 def make_example(entry: Entry, facts: Facts, content: bytes) -> bytes:
     """Serializes a `tf.Example`; the same photograph gives the same bytes.

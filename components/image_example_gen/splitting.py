@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from components.image_example_gen.duplicates.grouping import join, root_of
 from components.image_example_gen.facts import Facts
 
 SPLITS = ("train", "eval", "test")
@@ -62,21 +63,12 @@ def assign(
 
 def _sets_that_belong_together(photographs: Sequence[Facts], alike: Mapping[str, str]) -> list[list[Facts]]:
     parents: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        parents.setdefault(name, name)
-        while parents[name] != name:
-            parents[name] = parents[parents[name]]
-            name = parents[name]
-        return name
-
     for photograph in photographs:
         for other in _belongs_with(photograph, alike):
-            first, second = sorted((root(f"path {photograph.path}"), root(other)))
-            parents[second] = first
+            join(f"path {photograph.path}", other, parents)
     sets: defaultdict[str, list[Facts]] = defaultdict(list)
     for photograph in photographs:
-        sets[root(f"path {photograph.path}")].append(photograph)
+        sets[root_of(f"path {photograph.path}", parents)].append(photograph)
     return sorted(sets.values(), key=_digest)
 
 

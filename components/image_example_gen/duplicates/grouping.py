@@ -17,15 +17,20 @@ def components_of(pairs: Iterable[Pair]) -> dict[str, str]:
     """
     parents: dict[str, str] = {}
     for pair in pairs:
-        first, second = sorted((_root(pair.first, parents), _root(pair.second, parents)))
-        parents[second] = first
-    return {path: _root(path, parents) for path in sorted(parents)}
+        join(pair.first, pair.second, parents)
+    return {path: root_of(path, parents) for path in sorted(parents)}
 
 
-def _root(path: str, parents: dict[str, str]) -> str:
-    """The smallest path of the component so far; shortens the way there for later calls."""
-    parents.setdefault(path, path)
-    while parents[path] != path:
-        parents[path] = parents[parents[path]]
-        path = parents[path]
-    return path
+def join(first: str, second: str, parents: dict[str, str]) -> None:
+    """Makes one component of those of two names; `parents`, empty at first, holds all components."""
+    smaller, larger = sorted((root_of(first, parents), root_of(second, parents)))
+    parents[larger] = smaller
+
+
+def root_of(name: str, parents: dict[str, str]) -> str:
+    """The smallest name of the component so far; shortens the way there for later calls."""
+    parents.setdefault(name, name)
+    while parents[name] != name:
+        parents[name] = parents[parents[name]]
+        name = parents[name]
+    return name

@@ -47,7 +47,8 @@ def write_report(
     """
     photographs = [facts for chunk in chunks for facts in chunk.accepted]
     samples = _samples(photographs)
-    pairs = [pair for pair in account.duplicates if pair.is_across_splits or pair.has_two_labels][:_NUM_PAIRS_SHOWN]
+    all_pairs = [pair for pair in account.duplicates if pair.is_across_splits or pair.has_two_labels]
+    pairs = all_pairs[:_NUM_PAIRS_SHOWN]
     shown = {facts.path for group in samples.values() for facts in group}
     shown |= {path for pair in pairs for path in (pair.first, pair.second)}
     pictures = dict(_pictures(shown, chunks, staging_folder))
@@ -59,7 +60,7 @@ def write_report(
         num_refused=account.num_by_reason_and_label(),
         refused=[RefusedPhotograph(item.path, item.label, item.reason.value, item.detail) for item in account.refused],
         pairs=[_pair(pair, pictures) for pair in pairs],
-        num_pairs=sum(pair.is_across_splits or pair.has_two_labels for pair in account.duplicates),
+        num_pairs=len(all_pairs),
         sizes_px=[(facts.width_px, facts.height_px) for facts in photographs[:_NUM_SIZES]],
         num_by_format=account.formats,
         samples=[
