@@ -5,7 +5,6 @@ served model decode with.
 """
 
 import multiprocessing
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from rich.table import Table
 
 from benchmarks import reporting
 from benchmarks.figures import Figure, Goal
+from benchmarks.isolation import memory_so_far_mib
 from benchmarks.mutations import mutate
 from benchmarks.zoo import BACKGROUND, make_zoo
 from components.image_example_gen.checking import check_photograph
@@ -36,7 +36,6 @@ MEMORY_GOAL_MIB = 1500.0
 
 DECODED = ("decoded as it is", "decoded after normalising")
 CRASHED, HUNG = "crashed", "hung"
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,12 @@ class Answer:
     Attributes:
         outcome: one of `DECODED`, "refused: …", or a defect.
         seconds: that it took.
-        peak_bytes: most memory that the worker has had so far.
+        peak_mib: most memory that the worker has had so far.
     """
 
     outcome: str
     seconds: float
-    peak_bytes: int
+    peak_mib: float
 
 
 @dataclass
@@ -62,15 +61,15 @@ class Tally:
         counts: cases by format and outcome.
         defects: name, kind of damage and outcome of each case that was neither decoded nor refused.
         slowest: seconds and name of the slowest case.
-        start_bytes: memory of the first worker after undamaged files.
-        peak_bytes: most memory that a worker had.
+        start_mib: memory of the first worker after undamaged files.
+        peak_mib: most memory that a worker had.
     """
 
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     defects: list[tuple[str, str, str]] = field(default_factory=list)
     slowest: tuple[float, str] = (0.0, "")
-    start_bytes: int = 0
-    peak_bytes: int = 0
+    start_mib: float = 0.0
+    peak_mib: float = 0.0
 
 
 def make_decoder() -> Callable[[bytes], np.ndarray]:
@@ -122,8 +121,7 @@ def work(connection: Connection) -> None:
             outcome = examine(content, decoder)
         except Exception as error:  # the finding is the exception itself
             outcome = f"raised {type(error).__name__}: {error}"
-        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        connection.send(Answer(outcome, time.perf_counter() - start, peak_bytes))
+        connection.send(Answer(outcome, time.perf_counter() - start, memory_so_far_mib()))
 
 
 class Worker:
@@ -183,7 +181,7 @@ def run(some_cases: Iterator[tuple[str, str, bytes]]) -> Tally:
     tally, worker = Tally(), Worker()
     try:
         for content in make_zoo().values():
-            tally.start_bytes = max(tally.start_bytes, worker.ask(content).peak_bytes)
+            tally.start_mib = max(tally.start_mib, worker.ask(content).peak_mib)
         for name, kind, content in some_cases:
             answer = worker.ask(content)
             _add(tally, name, kind, answer)
@@ -195,7 +193,7 @@ def run(some_cases: Iterator[tuple[str, str, bytes]]) -> Tally:
 def _add(tally: Tally, name: str, kind: str, answer: Answer) -> None:
     tally.counts[format_of(name), answer.outcome] += 1
     tally.slowest = max(tally.slowest, (answer.seconds, f"{name}, {kind}"))
-    tally.peak_bytes = max(tally.peak_bytes, answer.peak_bytes)
+    tally.peak_mib = max(tally.peak_mib, answer.peak_mib)
     if answer.outcome not in DECODED and not answer.outcome.startswith("refused: "):
         tally.defects.append((name, kind, answer.outcome))
 
@@ -228,8 +226,8 @@ def figures_of(tally: Tally) -> list[Figure]:
         Figure("hangs", num_hung, "cases", Goal("<=", 0)),
         Figure("neither decoded nor refused", len(tally.defects), "cases", Goal("<=", 0)),
         Figure("slowest case", tally.slowest[0], "s", Goal("<=", TIME_LIMIT_S)),
-        Figure("memory after undamaged files", tally.start_bytes / _MIB, "MiB"),
-        Figure("peak memory", tally.peak_bytes / _MIB, "MiB", Goal("<=", MEMORY_GOAL_MIB)),
+        Figure("memory after undamaged files", tally.start_mib, "MiB"),
+        Figure("peak memory", tally.peak_mib, "MiB", Goal("<=", MEMORY_GOAL_MIB)),
     ]
     more = [Figure(f"{name}: {outcome}", count, "cases") for (name, outcome), count in sorted(tally.counts.items())]
     return rows + more

@@ -1,6 +1,7 @@
 """What several folders of tests share; nothing heavy is imported until a test asks for it."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,24 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory, digit_files: list[
         )
         transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
     return folder / "graph"
+
+
+@pytest.fixture
+def most_memory_mib() -> Callable[[Callable[[], object]], float]:
+    """Calls a function and returns by how much it made the process's memory grow at most."""
+    from benchmarks.isolation import memory_so_far_mib
+
+    forget = Path("/proc/self/clear_refs")  # proc(5): "5" makes the peak what is resident now
+    if not forget.exists():
+        pytest.skip("this system cannot forget a process's peak of memory")
+
+    def measure(call: Callable[[], object]) -> float:
+        forget.write_text("5")
+        before_mib = memory_so_far_mib()
+        call()
+        return memory_so_far_mib() - before_mib
+
+    return measure
 
 
 def encode(pixels: np.ndarray, size_px: int | None = None, file_format: str = "PNG") -> bytes:
