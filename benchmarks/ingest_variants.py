@@ -11,23 +11,39 @@ IMAGE_SIZE_PX = 224
 SCHEMA = Path(__file__).with_name("schema.pbtxt")
 _SPLITS = {"train": 70, "eval": 15, "test": 15}
 _PLAIN_BATCH_SIZE = 32
+_CONSUMED_SIZE_PX = 160
+_NUM_BATCHES_TO_CONSUME = 12
 
 
 def measure(arguments: Sequence[str], work: Path) -> dict[str, Any]:
     """Takes the time of one variant, imports left out, on a folder of photographs.
 
     Returns:
-        "durations_s": seconds by step; "memory_after_imports_mib".
+        "durations_s": seconds by step; "memory_after_imports_mib"; "bytes_per_image" by artifact. For "reading" what
+        `measure_reading` returns.
     """
     variant, photographs = arguments
-    measured = {"thaw": measure_thaw, "tf.data": measure_plain, "stock TFX": measure_stock}[variant]
+    measured = {
+        "thaw": measure_thaw,
+        "thaw, scaled": measure_scaled,
+        "tf.data": measure_plain,
+        "stock TFX": measure_stock,
+        "reading": measure_reading,
+    }[variant]
     return measured(Path(photographs), work)
 
 
-def measure_thaw(photographs: Path, work: Path) -> dict[str, Any]:
-    """ImageExampleGen and Transform; the schema is given, so that no statistics are needed."""
+def measure_scaled(photographs: Path, work: Path) -> dict[str, Any]:
+    """As `measure_thaw`, with scaled decoding."""
+    return measure_thaw(photographs, work, scaled_decoding=True)
+
+
+def measure_thaw(photographs: Path, work: Path, scaled_decoding: bool = False) -> dict[str, Any]:
+    """ImageExampleGen and Transform, and between them statistics and validation."""
     from benchmarks.pipelines import run_components
-    from components.data_validation.importing import ImportSchema
+    from components.data_validation.schema import SchemaGen
+    from components.data_validation.statistics import StatisticsGen
+    from components.data_validation.validator import ExampleValidator
     from components.image_example_gen.component import ImageExampleGen
     from components.image_example_gen.settings import IngestionSettings, SplitWeights
     from components.transform.component import Transform
@@ -37,12 +53,49 @@ def measure_thaw(photographs: Path, work: Path) -> dict[str, Any]:
     memory_mib = memory_so_far_mib()
     settings = IngestionSettings(images=str(photographs), splits=SplitWeights(**_SPLITS), max_refused_fraction=0.0)
     example_gen = ImageExampleGen(settings)
-    schema_gen = ImportSchema(str(SCHEMA))
-    transform = Transform(
-        example_gen.outputs["examples"], schema_gen.outputs["schema"], {"image_size_px": IMAGE_SIZE_PX}
-    )
-    run = run_components([example_gen, schema_gen, transform], work)
-    return _result(run.durations_s, ("ImageExampleGen", "Transform"), memory_mib)
+    examples = example_gen.outputs["examples"]
+    statistics_gen = StatisticsGen(examples=examples, quarantine=example_gen.outputs["quarantine"])
+    statistics = statistics_gen.outputs["statistics"]
+    schema_gen = SchemaGen(statistics=statistics, exclude_splits=["eval", "test"])
+    schema = schema_gen.outputs["schema"]
+    validator = ExampleValidator(statistics=statistics, schema=schema)
+    transform = Transform(examples, schema, {"image_size_px": IMAGE_SIZE_PX, "scaled_decoding": scaled_decoding})
+    components = [example_gen, statistics_gen, schema_gen, validator, transform]
+    run = run_components(components, work)
+    return _result(run.durations_s, [component.id for component in components], memory_mib, _sizes(photographs, run))
+
+
+def measure_reading(photographs: Path, work: Path) -> dict[str, float]:
+    """How fast training data of 224² come back, and how fast a frozen MobileNetV2 at 160² takes images from memory.
+
+    Returns:
+        "read_images_per_s", "consumed_images_per_s".
+    """
+    import keras
+    import tensorflow as tf
+
+    from trainer.datasets import open_split, training_batches
+
+    measure_thaw(photographs, work)
+    (folder,) = work.glob("artifacts/Transform/transformed_examples/*/Split-train")
+    split, num_epochs = open_split(str(folder), IMAGE_SIZE_PX), 10
+    started_at_s = time.monotonic()
+    num_read = sum(int(batch[2].shape[0]) for batch in training_batches(split, _PLAIN_BATCH_SIZE, 0, num_epochs))
+    read_s = time.monotonic() - started_at_s
+
+    shape = (_CONSUMED_SIZE_PX, _CONSUMED_SIZE_PX, 3)
+    model = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=shape)
+    consume = tf.function(lambda batch: model(batch, training=False))
+    batch = tf.random.stateless_uniform((_PLAIN_BATCH_SIZE, *shape), seed=(0, 0))
+    consume(batch)
+    started_at_s = time.monotonic()
+    for _ in range(_NUM_BATCHES_TO_CONSUME):
+        consume(batch)
+    consumed_s = time.monotonic() - started_at_s
+    return {
+        "read_images_per_s": num_read / read_s,
+        "consumed_images_per_s": _NUM_BATCHES_TO_CONSUME * _PLAIN_BATCH_SIZE / consumed_s,
+    }
 
 
 def measure_stock(photographs: Path, work: Path) -> dict[str, Any]:
@@ -55,7 +108,7 @@ def measure_stock(photographs: Path, work: Path) -> dict[str, Any]:
     schema_gen = ImportSchema(str(SCHEMA))
     components = stock_components(str(photographs), **_splitting(), schema_gen=schema_gen)
     run = run_components([*components, schema_gen], work)
-    return _result(run.durations_s, ("FileBasedExampleGen", "Transform"), memory_mib)
+    return _result(run.durations_s, ("FileBasedExampleGen", "Transform"), memory_mib, _sizes(photographs, run))
 
 
 def measure_plain(photographs: Path, _work: Path) -> dict[str, Any]:
@@ -67,7 +120,7 @@ def measure_plain(photographs: Path, _work: Path) -> dict[str, Any]:
     num_files = len(list(photographs.glob("*/*.jpg")))
     if num_images != num_files:
         raise AssertionError(f"{num_images} images came out of {num_files} files")
-    return _result({"tf.data": duration_s}, ("tf.data",), memory_mib)
+    return _result({"tf.data": duration_s}, ("tf.data",), memory_mib, {})
 
 
 def plain_batches(photographs: Path) -> Any:
@@ -105,10 +158,27 @@ def _splitting() -> dict[str, Any]:
     }
 
 
-def _result(durations_s: dict[str, float], steps: Sequence[str], memory_mib: float) -> dict[str, Any]:
+def _sizes(photographs: Path, run: Any) -> dict[str, float]:
+    """Bytes per image: of the files as they came, and of each artifact."""
+    sources = list(photographs.glob("*/*.jpg"))
+    folders = {
+        f"{name} ({component})": Path(uri)
+        for component, outputs in run.outputs.items()
+        for name, uri in outputs.uris.items()
+    }
+    sizes = {"photographs": sum(path.stat().st_size for path in sources)}
+    for name, folder in folders.items():
+        sizes[name] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {name: size / len(sources) for name, size in sizes.items()}
+
+
+def _result(
+    durations_s: dict[str, float], steps: Sequence[str], memory_mib: float, bytes_per_image: dict[str, float]
+) -> dict[str, Any]:
     return {
         "durations_s": {step: durations_s[step] for step in steps},
         "memory_after_imports_mib": memory_mib,
+        "bytes_per_image": bytes_per_image,
     }
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from tfx.dsl.components.base import base_node
 from tfx.orchestration import metadata, pipeline
 
+from pipeline.config import BeamSettings
 from pipeline.lineage import StepOutputs, read_outputs
 from pipeline.local import StepEvent
-from pipeline.local_runner import ObservedRunner
+from pipeline.local_runner import ObservedRunner, beam_arguments
 
 _RUN_ID = "benchmark"
-# The defaults of `infrastructure.beam`, for all that is compared.
-_BEAM_ARGUMENTS = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def run_components(components: Sequence[base_node.BaseNode], root: Path) -> Comp
             pipeline_root=str(root / "artifacts"),
             metadata_connection_config=connection,
             components=list(components),
-            beam_pipeline_args=_BEAM_ARGUMENTS,
+            beam_pipeline_args=beam_arguments(BeamSettings()),
         )
     )
     return ComponentRun(durations_s, read_outputs(connection, _RUN_ID))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from benchmarks import ingest, photographs, training
+from benchmarks import ingest, ingest_plan, photographs, training
 from benchmarks.figures import Figure, Goal, fixed_cost_s, mean_and_deviation, slope_per_s, write_results
 from benchmarks.isolation import CHECKOUT, BenchmarkError, Measurement, report_from, run_isolated
 from benchmarks.machine import cpu_model, machine_facts
@@ -130,35 +130,60 @@ def test_photographs_are_made_once(tmp_path: Path) -> None:
 
 
 def test_rounds_are_interleaved_and_stock_runs_once() -> None:
-    plan = ingest.Plan(sizes=(20, 60), stock_sizes=(2, 6), num_rounds=2)
-    first = [("thaw", 20), ("tf.data", 20), ("thaw", 60), ("tf.data", 60)]
-    assert ingest.schedule(plan) == [*first, ("stock TFX", 2), ("stock TFX", 6), *reversed(first)]
+    plan = ingest_plan.plan_of((20, 60), (1, 3), (2, 6), num_rounds=2)
+    runs = [(variant.name, size) for variant, size in ingest_plan.schedule(plan)]
+    large = (ingest_plan.OURS_LARGE, ingest_plan.LIMIT_LARGE, ingest_plan.SCALED)
+    first = [
+        *(("thaw", 20), ("tf.data", 20), *((name, 1) for name in large)),
+        *(("thaw", 60), ("tf.data", 60), *((name, 3) for name in large)),
+    ]
+    assert runs == [("stock TFX", 2), ("stock TFX", 6), *first, *reversed(first)]
 
 
 def test_ingest_figures_are_ratios_of_slopes_between_medians() -> None:
-    plan = ingest.Plan(sizes=(2000, 6000), stock_sizes=(200, 600), num_rounds=3)
+    plan = ingest_plan.plan_of((2000, 10_000), (40, 160), (200, 600), num_rounds=3)
+    seconds_of = {
+        ingest_plan.OURS: lambda size: 9 + size / 100,
+        ingest_plan.LIMIT: lambda size: 1 + size / 160,
+        ingest_plan.OURS_LARGE: lambda size: 9 + size / 8,
+        ingest_plan.LIMIT_LARGE: lambda size: 1 + size / 10,
+        ingest_plan.SCALED: lambda size: 9 + size / 16,
+        ingest_plan.STOCK: lambda size: 30 + size / 8,
+    }
     runs = [
-        *(_run("thaw", size, 10 + size / 100 + noise) for size in plan.sizes for noise in (-1, 0, 100)),
-        *(_run("tf.data", size, 1 + size / 250 + noise) for size in plan.sizes for noise in (0, 0, 0)),
-        *(_run("stock TFX", size, 30 + size / 8) for size in plan.stock_sizes),
+        _run(variant, size, seconds_of[variant.name](size) + noise)
+        for variant in plan.variants
+        for size in variant.sizes
+        for noise in ((-1, 0, 100) if variant.is_repeated else (0,))
     ]
-    summaries = [
-        ingest.summarize(variant, plan.sizes_of(variant), runs) for variant in ("thaw", "tf.data", "stock TFX")
-    ]
-    figures = {figure.name: figure for figure in ingest.figures_of(summaries)}
-    assert figures["thaw: slope"].value == pytest.approx(100)
-    assert figures["thaw: fixed cost"].value == pytest.approx(10)
-    assert figures["thaw: 2,000 photographs, time"].value == pytest.approx(30)
-    assert figures["thaw: 6,000 photographs, peak memory"].value == 1000
-    assert figures["thaw / tf.data, images/s"].value == pytest.approx(0.4)
-    assert figures["thaw / tf.data, images/s"].holds
-    assert figures["thaw / stock TFX, images/s"].value == pytest.approx(12.5)
-    assert figures["thaw / stock TFX, images/s"].holds
+    summaries = [ingest_plan.summarize(variant, runs) for variant in plan.variants]
+    reading = {"read_images_per_s": 1000.0, "consumed_images_per_s": 210.0}
+    figures = {figure.name: figure for figure in ingest.figures_of(summaries, reading)}
+    values = {name: figure.value for name, figure in figures.items()}
+    assert values["thaw: slope"] == pytest.approx(100)
+    assert values["thaw: fixed cost"] == pytest.approx(9)
+    assert values["thaw: 2,000 photographs, time"] == pytest.approx(29)
+    assert values["thaw: 10,000 photographs, peak memory"] == 1000
+    assert values["thaw / tf.data, images/s"] == pytest.approx(0.625)
+    assert values["thaw / stock TFX, images/s"] == pytest.approx(12.5)
+    assert values["12 MP: scaled decoding / full decoding, images/s"] == pytest.approx(2)
+    assert values["thaw: statistics and validation add"] == pytest.approx(8)
+    assert values["thaw: examples"] == 40_000
+    missed = {name for name, figure in figures.items() if figure.holds is False}
+    assert missed == {"reading back / consumption"}
 
 
-def _run(variant: str, num_photographs: int, duration_s: float) -> ingest.Run:
-    result = {"durations_s": {"first": duration_s / 4, "second": duration_s * 3 / 4}, "memory_after_imports_mib": 900}
-    return ingest.Run(variant, num_photographs, Measurement(result, 1000.0))
+def _run(variant: ingest_plan.Variant, num_photographs: int, duration_s: float) -> ingest_plan.Run:
+    result = {
+        "durations_s": {
+            "ImageExampleGen": duration_s / 4,
+            "Transform": duration_s * 3 / 4,
+            "SchemaGen": duration_s * 0.08,
+        },
+        "memory_after_imports_mib": 900,
+        "bytes_per_image": {"examples": 40_000},
+    }
+    return ingest_plan.Run(variant, num_photographs, Measurement(result, 1000.0))
 
 
 def test_one_seed_in_which_harm_did_good_breaks_the_harmful_goal() -> None:
