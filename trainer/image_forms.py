@@ -1,7 +1,8 @@
 """How each form of image that the graph takes becomes pixels, with TensorFlow operations only.
 
 Every function takes the encoded bytes of its own format, checks what the header says before pixels are decoded, and
-returns uint8 [height, width, 3]: upright, opaque, equal to what Pillow makes of the same file.
+returns uint8 [height, width, 3]: upright, opaque, equal to what Pillow makes of the same file. The checks are functions
+of their own (`is_right_…`), so that a refusal can be told from damage.
 """
 
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from trainer.image_headers import MAX_SCANS, MAX_STEPS
 from trainer.orientation import UPRIGHT
 
 NUM_CHANNELS = 3
+
+# By this name the limit is found in a saved graph.
+MAX_PIXELS = "max_pixels"
 
 Rgb = tuple[int, int, int]
 
@@ -29,7 +33,7 @@ def only_if(is_right: tf.Tensor, encoded: tf.Tensor, complaint: str) -> tf.Tenso
 def has_right_size(height: tf.Tensor, width: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """Whether the image has from 1 to `max_pixels` pixels."""
     num_pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
-    return (num_pixels > 0) & (num_pixels <= max_pixels)
+    return (num_pixels > 0) & (num_pixels <= tf.constant(max_pixels, tf.int64, name=MAX_PIXELS))
 
 
 def decode_jpeg(encoded: tf.Tensor, max_pixels: int, least_size_px: int | None) -> tf.Tensor:
@@ -43,11 +47,23 @@ def decode_jpeg(encoded: tf.Tensor, max_pixels: int, least_size_px: int | None) 
     """
     shape = tf.image.extract_jpeg_shape(encoded)
     orientation, has_few_scans = _survey_jpeg(encoded)
-    is_right = (
-        has_right_size(shape[0], shape[1], max_pixels) & (tf.equal(shape[2], 1) | tf.equal(shape[2], 3)) & has_few_scans
-    )
+    is_right = _is_right_jpeg(shape, has_few_scans, max_pixels)
     pixels = _decode_jpeg_scaled(only_if(is_right, encoded, "size, CMYK or scans"), shape, least_size_px)
     return exif.turn(pixels, orientation)
+
+
+def is_right_jpeg(encoded: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Whether the header is that of a JPEG that `decode_jpeg` decodes unless it is damaged: bool scalar.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when run, if the header is damaged.
+    """
+    return _is_right_jpeg(tf.image.extract_jpeg_shape(encoded), _survey_jpeg(encoded)[1], max_pixels)
+
+
+def _is_right_jpeg(shape: tf.Tensor, has_few_scans: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    is_right_size = has_right_size(shape[0], shape[1], max_pixels)
+    return is_right_size & (tf.equal(shape[2], 1) | tf.equal(shape[2], 3)) & has_few_scans
 
 
 def _decode_jpeg_scaled(encoded: tf.Tensor, shape: tf.Tensor, least_size_px: int | None) -> tf.Tensor:
@@ -148,11 +164,8 @@ def decode_png(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_
         max_pixels: the most pixels that are accepted.
         background_rgb: what shows through transparent pixels.
     """
-    width, height = big_endian(head[16:20]), big_endian(head[20:24])
     is_wide, colour_type = tf.equal(head[24], 16), head[25]
-
-    is_right = has_right_size(height, width, max_pixels) & ~contains(encoded, "eXIf")
-    encoded = only_if(is_right, encoded, "size, or EXIF")
+    encoded = only_if(is_right_png(encoded, head, max_pixels), encoded, "size, or EXIF")
 
     def wide() -> tf.Tensor:
         return composite(scale_16_bits(tf.io.decode_png(encoded, 4, tf.uint16)), background_rgb)
@@ -170,8 +183,23 @@ def decode_png(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_
     return pixels
 
 
+def is_right_png(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Whether the header is that of a PNG that `decode_png` decodes unless it is damaged: bool scalar."""
+    width, height = big_endian(head[16:20]), big_endian(head[20:24])
+    return has_right_size(height, width, max_pixels) & ~contains(encoded, "eXIf")
+
+
 def decode_webp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_rgb: Rgb) -> tf.Tensor:
     """Still pictures, lossy, lossless or with alpha, without EXIF; arguments as of `decode_png`."""
+    encoded = only_if(is_right_webp(head, max_pixels), encoded, "size, animation or EXIF")
+    # Not by an operation for WebP alone: a server of an older release could not load the model then.
+    pixels = tf.io.decode_image(encoded, expand_animations=False)
+    pixels = tf.ensure_shape(pixels, [None, None, None])
+    return tf.cond(tf.equal(tf.shape(pixels)[2], 4), lambda: composite(pixels, background_rgb), lambda: pixels)
+
+
+def is_right_webp(head: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Whether the header is that of a WebP that `decode_webp` decodes unless it is damaged: bool scalar."""
     kind, flags = head[15], head[20]
     lossy, lossless = little_endian(head[26:30]), little_endian(head[21:25])
     low = tf.constant(0x3FFF, tf.int64)
@@ -186,15 +214,17 @@ def decode_webp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background
         for axis in (0, 1)
     )
     is_still = tf.not_equal(kind, ord("X")) | tf.equal(tf.bitwise.bitwise_and(flags, 0b1010), 0)
-    encoded = only_if(has_right_size(height, width, max_pixels) & is_still, encoded, "size, animation or EXIF")
-    # Not by an operation for WebP alone: a server of an older release could not load the model then.
-    pixels = tf.io.decode_image(encoded, expand_animations=False)
-    pixels = tf.ensure_shape(pixels, [None, None, None])
-    return tf.cond(tf.equal(tf.shape(pixels)[2], 4), lambda: composite(pixels, background_rgb), lambda: pixels)
+    return has_right_size(height, width, max_pixels) & is_still
 
 
 def decode_bmp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int) -> tf.Tensor:
     """24 or 32 bits, uncompressed; a fourth channel has no meaning there. Arguments as of `decode_png`."""
+    encoded = only_if(is_right_bmp(encoded, head, max_pixels), encoded, "size, or kind of BMP")
+    return tf.io.decode_bmp(encoded)[..., :NUM_CHANNELS]
+
+
+def is_right_bmp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Whether the header is that of a BMP that `decode_bmp` decodes unless it is damaged: bool scalar."""
     offset, header_size = little_endian(head[10:14]), little_endian(head[14:18])
     width, height = (tf.bitcast(tf.cast(little_endian(head[at : at + 4]), tf.uint32), tf.int32) for at in (18, 22))
     num_bits, compression = little_endian(head[28:30]), little_endian(head[30:34])
@@ -207,8 +237,7 @@ def decode_bmp(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int) -> tf.Tenso
         & (offset >= 14 + header_size)
         & (offset < tf.cast(tf.strings.length(encoded), tf.int64))
     )
-    is_right = is_plain & has_right_size(tf.abs(height), width, max_pixels)
-    return tf.io.decode_bmp(only_if(is_right, encoded, "size, or kind of BMP"))[..., :NUM_CHANNELS]
+    return is_plain & has_right_size(tf.abs(height), width, max_pixels)
 
 
 def _is_any(value: tf.Tensor, allowed: tuple[int, ...]) -> tf.Tensor:

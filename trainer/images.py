@@ -74,6 +74,29 @@ def is_accepted_form(encoded: tf.Tensor) -> tf.Tensor:
     return _index_of_form(head) < _NUM_FORMS
 
 
+@tf.autograph.experimental.do_not_convert
+def is_taken(encoded: tf.Tensor, max_pixels: int = DEFAULT_MAX_PIXELS) -> tf.Tensor:
+    """Whether one image, a string scalar, is such that `decode` fails on it only if it is damaged: bool scalar.
+
+    Nothing but the header is decoded.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when run, if the header of a JPEG is damaged.
+    """
+    head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD_SIZE)
+    is_right: tf.Tensor = tf.switch_case(
+        _index_of_form(head),
+        [
+            lambda: image_forms.is_right_jpeg(encoded, max_pixels),
+            lambda: image_forms.is_right_png(encoded, head, max_pixels),
+            lambda: image_forms.is_right_webp(head, max_pixels),
+            lambda: image_forms.is_right_bmp(encoded, head, max_pixels),
+            lambda: tf.constant(False),
+        ],
+    )
+    return is_right
+
+
 def _index_of_form(head: tf.Tensor) -> tf.Tensor:
     """0 to 3 for JPEG, PNG, WebP and BMP, 4 for anything else."""
 

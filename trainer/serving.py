@@ -44,7 +44,7 @@ def predict(model_dir: Path, images: Sequence[Path]) -> list[Prediction]:
     import tensorflow as tf
 
     from trainer.export import SERVING_SIGNATURE
-    from trainer.images import WHITE
+    from trainer.images import DEFAULT_MAX_PIXELS, WHITE
 
     folder = find_version(model_dir)
     loaded = tf.saved_model.load(str(folder))
@@ -52,7 +52,8 @@ def predict(model_dir: Path, images: Sequence[Path]) -> list[Prediction]:
         raise ThawError(f"the model in {str(folder)!r} has no signature {SERVING_SIGNATURE!r}; it was not made by thaw")
     labels = _labels(folder)
     background = tuple(int(value) for value in getattr(loaded, "background_rgb", WHITE))
-    return [_predict_one(loaded.signatures[SERVING_SIGNATURE], background, labels, path) for path in images]
+    max_pixels = int(getattr(loaded, "max_pixels", DEFAULT_MAX_PIXELS))
+    return [_predict_one(loaded.signatures[SERVING_SIGNATURE], background, max_pixels, labels, path) for path in images]
 
 
 def find_version(model_dir: Path) -> Path:
@@ -83,19 +84,23 @@ def _labels(folder: Path) -> list[str]:
     return text.removesuffix("\n").split("\n")
 
 
-def _predict_one(signature: Any, background_rgb: tuple[int, ...], labels: list[str], path: Path) -> Prediction:
+def _predict_one(
+    signature: Any, background_rgb: tuple[int, ...], max_pixels: int, labels: list[str], path: Path
+) -> Prediction:
     import tensorflow as tf
 
     def failed(error: str) -> Prediction:
         return Prediction(str(path), "", 0.0, {}, error)
 
     try:
-        answer = signature(images=tf.constant([acceptable(path.read_bytes(), background_rgb)]))
+        answer = signature(images=tf.constant([acceptable(path.read_bytes(), background_rgb, max_pixels)]))
     except OSError as error:
         return failed(error.strerror or str(error))
     except UnreadableImage as error:
         return failed(str(error))
-    except tf.errors.OpError:  # from a model of an older thaw, which has no output for errors
+    except tf.errors.InvalidArgumentError:
+        if "error" in signature.structured_outputs:  # a model of an older thaw, which lacks it, fails on a bad image
+            raise
         return failed("cannot be decoded")
     error_text = answer["error"].numpy()[0].decode() if "error" in answer else ""
     if error_text:
@@ -105,19 +110,22 @@ def _predict_one(signature: Any, background_rgb: tuple[int, ...], labels: list[s
     return Prediction(str(path), label, float(answer["score"].numpy()[0]), scores)
 
 
-def acceptable(content: bytes, background_rgb: tuple[int, ...]) -> bytes:
+def acceptable(content: bytes, background_rgb: tuple[int, ...], max_pixels: int) -> bytes:
     """The image itself if an exported model takes it, else its normal form.
+
+    Args:
+        content: the whole file.
+        background_rgb: what shows through transparent pixels, red, green and blue from 0 to 255.
+        max_pixels: the most pixels that are accepted.
 
     Raises:
         UnreadableImage: it is not an image, or cannot be normalised.
     """
-    from trainer.images import DEFAULT_MAX_PIXELS
-
     header = read_header(content)
     if header.is_decodable_as_is:
         return content
-    if header.width_px * header.height_px > DEFAULT_MAX_PIXELS:
+    if header.width_px * header.height_px > max_pixels:
         size = f"{header.width_px}x{header.height_px}"
-        raise UnreadableImage("cannot be decoded", f"{size} pixels are more than the {DEFAULT_MAX_PIXELS} allowed")
+        raise UnreadableImage("cannot be decoded", f"{size} pixels are more than the {max_pixels} allowed")
     red, green, blue = background_rgb
     return normalise(content, header, (red, green, blue))
