@@ -32,7 +32,7 @@ def photographs_folder(num_photographs: int, cache: Path | None = None, scale: i
         return folder
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    sources = _load_sources()
+    sources = load_sources()
     for number in range(num_photographs):
         path = partial / f"class_{number % NUM_CLASSES}" / f"{number:05d}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,9 @@ def warm_up(folder: Path) -> int:
     return sum(len(path.read_bytes()) for path in folder.glob("*/*.jpg"))
 
 
-def _load_sources() -> NDArray[np.uint8]:
+def load_sources() -> NDArray[np.uint8]:
+    """scikit-learn's sample photographs: uint8 [2, 427, 640, 3]."""
+    """What `photograph` takes its crops from: uint8 [sources, height, width, 3]."""
     from sklearn.datasets import load_sample_images
 
     return np.stack(load_sample_images().images)

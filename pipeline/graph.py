@@ -40,6 +40,7 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
             "image_size_px": model.image_size_px,
             "background_rgb": data.background_rgb,
             "max_image_pixels": data.max_image_pixels,
+            "scaled_decoding": data.scaled_decoding,
         },
     )
     transform.add_upstream_node(example_validator)

@@ -43,8 +43,16 @@ def digit_files(digits: tuple[np.ndarray, np.ndarray]) -> list[tuple[bytes, str]
 
 
 @pytest.fixture(scope="session")
-def transform_graph(tmp_path_factory: pytest.TempPathFactory, digit_files: list[tuple[bytes, str]]) -> Path:
+def transform_graph(make_transform_graph: Callable[..., Path]) -> Path:
     """The real preprocessing graph, written by tf.Transform through Beam from the digits."""
+    return make_transform_graph()
+
+
+@pytest.fixture(scope="session")
+def make_transform_graph(
+    tmp_path_factory: pytest.TempPathFactory, digit_files: list[tuple[bytes, str]]
+) -> Callable[..., Path]:
+    """Writes such a graph, with further settings of preprocessing if they are given."""
     import apache_beam as beam
     import tensorflow as tf
     import tensorflow_transform.beam as tft_beam
@@ -54,28 +62,32 @@ def transform_graph(tmp_path_factory: pytest.TempPathFactory, digit_files: list[
     from benchmarks import zoo
     from trainer.preprocessing import RAW_FEATURE_SPEC, preprocessing_fn
 
-    folder = tmp_path_factory.mktemp("transform")
-    with tf.io.TFRecordWriter(str(folder / "raw")) as writer:
-        for content, label in digit_files:
-            values = {"image": content, "label": label.encode()}
-            features = {name: {"bytes_list": {"value": [value]}} for name, value in values.items()}
-            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
-    # Not from a list of dictionaries: after that way into tf.Transform the process crashes when it exits.
-    raw = tfxio.TFExampleRecord(
-        str(folder / "raw"),
-        schema=schema_utils.schema_from_feature_spec(RAW_FEATURE_SPEC),
-        telemetry_descriptors=["tests"],
-    )
-    options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
-    with (
-        beam.Pipeline("DirectRunner", options=options) as pipeline,
-        tft_beam.Context(temp_dir=str(folder / "temporary"), force_tf_compat_v1=False),
-    ):
-        transform_fn = (pipeline | raw.BeamSource(), raw.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing_fn(inputs, {"image_size_px": IMAGE_SIZE_PX, "background_rgb": zoo.BACKGROUND})
+    def make(**further: object) -> Path:
+        folder = tmp_path_factory.mktemp("transform")
+        settings = {"image_size_px": IMAGE_SIZE_PX, "background_rgb": zoo.BACKGROUND, **further}
+        with tf.io.TFRecordWriter(str(folder / "raw")) as writer:
+            for content, label in digit_files:
+                values = {"image": content, "label": label.encode()}
+                features = {name: {"bytes_list": {"value": [value]}} for name, value in values.items()}
+                writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+        # Not from a list of dictionaries: after that way into tf.Transform the process crashes when it exits.
+        raw = tfxio.TFExampleRecord(
+            str(folder / "raw"),
+            schema=schema_utils.schema_from_feature_spec(RAW_FEATURE_SPEC),
+            telemetry_descriptors=["tests"],
         )
-        transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
-    return folder / "graph"
+        options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
+        with (
+            beam.Pipeline("DirectRunner", options=options) as pipeline,
+            tft_beam.Context(temp_dir=str(folder / "temporary"), force_tf_compat_v1=False),
+        ):
+            transform_fn = (pipeline | raw.BeamSource(), raw.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(
+                lambda inputs: preprocessing_fn(inputs, settings)
+            )
+            transform_fn | tft_beam.WriteTransformFn(str(folder / "graph"))
+        return folder / "graph"
+
+    return make
 
 
 @pytest.fixture

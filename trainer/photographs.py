@@ -7,18 +7,20 @@ whether it takes a file as it is. All others are normalised to PNG, once.
 """
 
 import io
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from trainer import image_headers
+from trainer import image_headers, wide_samples
 from trainer.image_headers import Header, UnreadableImage
 from trainer.orientation import UPRIGHT
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
+    from PIL import Image, ImageFile
 
-__all__ = ["Header", "UnreadableImage", "normalise", "read_header", "reference_pixels"]
+__all__ = ["Header", "UnreadableImage", "normalise", "read_header", "reference_pixels", "small_picture"]
 
 Rgb = tuple[int, int, int]
 
@@ -49,6 +51,9 @@ _UNSUPPORTED = (
     *((0, b"P%d" % number + end, "a portable map (PNM)") for number in range(1, 8) for end in (b"\n", b" ")),
 )
 
+# What Pillow warns of in damaged or large files. What becomes of such a file is said otherwise: decoded, or refused.
+_NEEDLESS_WARNINGS = r"(Possibly )?corrupt EXIF|Metadata Warning, tag|Invalid APNG|Image size .* exceeds limit"
+
 
 def read_header(content: bytes) -> Header:
     """Reads what the file says of itself; no pixel is decoded, and no memory taken for one.
@@ -59,6 +64,7 @@ def read_header(content: bytes) -> Header:
     Raises:
         UnreadableImage: it is not an image, of a format that is not read, or broken in its header.
     """
+    _quieten_pillow()
     reader = _reader_of(content)
     if reader is None:
         for offset, magic, name in _UNSUPPORTED:
@@ -70,6 +76,15 @@ def read_header(content: bytes) -> Header:
         size = f"{header.width_px}x{header.height_px}"
         raise UnreadableImage("cannot be decoded", f"the header gives {size} pixels")
     return header
+
+
+def _quieten_pillow() -> None:
+    """Has Python ignore those warnings of Pillow's that say nothing to the owner of a thousand photographs.
+
+    For the whole process: `warnings.catch_warnings` changes that of other threads, too, and not safely.
+    """
+    if not any(getattr(known[1], "pattern", "") == _NEEDLESS_WARNINGS for known in warnings.filters):
+        warnings.filterwarnings("ignore", _NEEDLESS_WARNINGS, module=r"PIL\.")
 
 
 def _reader_of(content: bytes) -> Callable[[bytes], Header] | None:
@@ -110,8 +125,6 @@ def normalise(content: bytes, header: Header, background_rgb: Rgb) -> bytes:
 def reference_pixels(content: bytes, background_rgb: Rgb) -> "np.ndarray[Any, np.dtype[np.uint8]]":
     """How a photograph should look: uint8 [height, width, 3], by Pillow.
 
-    PNGs and TIFFs with colour or alpha of 16 bits are cut to 8 bits by Pillow; only their greyscale is scaled.
-
     Raises:
         UnreadableImage: as `read_header` and `normalise`.
     """
@@ -120,32 +133,55 @@ def reference_pixels(content: bytes, background_rgb: Rgb) -> "np.ndarray[Any, np
     return np.asarray(_decode(content, read_header(content), background_rgb).convert("RGB"))
 
 
+def small_picture(content: bytes, size_px: int) -> "Image.Image":
+    """The photograph to look at, quickly: upright, on white, of mode L or RGB, with at most `size_px` on a side.
+
+    Raises:
+        UnreadableImage: as `read_header` and `normalise`; also for some files that `trainer.images.decode` takes.
+    """
+    header = read_header(content)
+    with _in_words(content, header):
+        image = _open(content, header.format)
+        image.draft(None, (2 * size_px, 2 * size_px))
+        small = _flatten(image, (255, 255, 255))
+        small.thumbnail((size_px, size_px))
+        return _turn(small, _orientation_to_apply(header))
+
+
 def _decode(content: bytes, header: Header, background_rgb: Rgb) -> "Image.Image":
     """The upright, opaque picture, of mode L or RGB."""
-    try:
-        image = _open(content, header.format)
-        image.load()
+    _quieten_pillow()
+    with _in_words(content, header):
+        image = wide_samples.load(lambda: _open(content, header.format))
         if (image.width, image.height) not in {
             (header.width_px, header.height_px),
             (header.height_px, header.width_px),
         }:
             raise ValueError(f"{image.width}x{image.height} pixels, where the header gives another size")
-        # Pillow itself turns TIFFs when it loads them.
-        orientation = UPRIGHT if header.format == "tiff" else header.orientation
-        return _turn(_flatten(image, background_rgb), orientation)
-    except UnreadableImage:
-        raise
-    except Exception as error:  # Pillow's decoders raise anything on malformed files
+        return _turn(_flatten(image, background_rgb), _orientation_to_apply(header))
+
+
+def _orientation_to_apply(header: Header) -> int:
+    # Pillow itself turns TIFFs when it loads them.
+    return UPRIGHT if header.format == "tiff" else header.orientation
+
+
+@contextmanager
+def _in_words(content: bytes, header: Header) -> Iterator[None]:
+    """Turns whatever Pillow's decoders raise on malformed files into UnreadableImage."""
+    try:
+        yield
+    except Exception as error:
         text = " ".join(str(error).split())[:200] or type(error).__name__
         is_short = "truncat" in text.lower() or _is_short(content, header.format)
         raise UnreadableImage("truncated" if is_short else "cannot be decoded", text) from None
 
 
-def _open(content: bytes, image_format: str) -> "Image.Image":
+def _open(content: bytes, image_format: str) -> "ImageFile.ImageFile":
     """Opens with the one plugin, so that Pillow's process-wide limit of pixels is not consulted nor changed."""
     from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-    plugins: dict[str, Callable[[io.BytesIO], Image.Image]] = {
+    plugins: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
         "jpeg": JpegImagePlugin.JpegImageFile,
         "png": PngImagePlugin.PngImageFile,
         "webp": WebPImagePlugin.WebPImageFile,
@@ -165,49 +201,13 @@ def _flatten(image: "Image.Image", background_rgb: Rgb) -> "Image.Image":
     from PIL import Image
 
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        image = _to_8_bits(image)
+        image = wide_samples.grey_to_8_bits(image)
     if not image.has_transparency_data:
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
     layer = image.convert("RGBA")
     flat = Image.new("RGB", layer.size, background_rgb)
     flat.paste(layer, mask=layer.getchannel("A"))
     return flat
-
-
-def _to_8_bits(image: "Image.Image") -> "Image.Image":
-    """Scales grey samples of 16 bits, 32 bits or floating point; a transparent value becomes alpha."""
-    import numpy as np
-    from PIL import Image
-
-    values = np.asarray(image)
-    if image.mode == "F":
-        scaled = _scale_unit(values)
-    elif image.mode == "I" and (values.min() < 0 or values.max() > 65535):
-        raise ValueError("whole-number samples outside 0 to 65535 have no agreed range")
-    else:
-        scaled = scale_16_bits(values)
-    grey = Image.fromarray(scaled)
-    transparent = image.info.get("transparency")
-    if transparent is None:
-        return grey
-    alpha = np.where(values == transparent, 0, 255).astype(np.uint8)
-    return Image.merge("LA", (grey, Image.fromarray(alpha)))
-
-
-def scale_16_bits(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """0 to 65535 to 0 to 255, rounded to the nearest."""
-    import numpy as np
-
-    scaled: np.ndarray[Any, np.dtype[np.uint8]] = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return scaled
-
-
-def _scale_unit(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    import numpy as np
-
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-        raise ValueError("floating-point samples outside 0 to 1 have no agreed range")
-    return np.rint(values.astype(np.float64) * 255).astype(np.uint8)
 
 
 def _turn(image: "Image.Image", orientation: int) -> "Image.Image":

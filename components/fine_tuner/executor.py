@@ -1,5 +1,9 @@
 """Unpacks artifacts and properties for `trainer.run.run`."""
 
+import hashlib
+import json
+import logging
+from pathlib import Path
 from typing import Any
 
 from tfx import types
@@ -27,9 +31,33 @@ class Executor(base_executor.BaseExecutor):
             model=_serving_dir(output_dict["model"]),
             baseline_model=_serving_dir(output_dict["baseline_model"]),
             training_record=artifact_utils.get_single_uri(output_dict["training_record"]),
+            checkpoints=checkpoint_folder(input_dict, output_dict, exec_properties),
         )
         settings = ModelSettings.model_validate_json(exec_properties["model_settings"])
         run(job, settings, exec_properties.get("num_cpu_replicas"))
+
+
+def checkpoint_folder(
+    input_dict: dict[str, list[types.Artifact]],
+    output_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+) -> str | None:
+    """Where the checkpoints of this training lie: one folder for all attempts at it.
+
+    TFX gives each attempt another execution, with outputs and a working folder of its own. What stays the same are the
+    inputs and the properties, so the folder is named by these; it lies where TFX keeps its own files of the component.
+
+    Returns:
+        A path, or None, with a warning in the log, where outputs are not in a file system that is mounted.
+    """
+    outputs = artifact_utils.get_single_uri(output_dict["training_record"])
+    if "://" in outputs:
+        logging.warning("%s is no mounted file system: a training that is killed begins anew", outputs)
+        return None
+    inputs = {name: sorted(artifact.uri for artifact in artifacts) for name, artifacts in input_dict.items()}
+    identity = json.dumps([inputs, exec_properties], sort_keys=True, default=str)
+    component = Path(outputs).parents[1]
+    return str(component / ".system" / "checkpoints" / hashlib.sha256(identity.encode()).hexdigest()[:16])
 
 
 def _serving_dir(artifacts: list[types.Artifact]) -> str:

@@ -37,6 +37,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         settings = IngestionSettings.model_validate_json(exec_properties["settings"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         report = artifact_utils.get_single_instance(output_dict["quarantine"])
+        # What a killed attempt has left in the same place would else become part of this one.
+        for output in (examples, report):
+            _empty(output.uri)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         account = self._ingest(settings, examples, report.uri)
         examples.set_string_custom_property("spans", ", ".join(account.spans))
@@ -89,6 +92,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "Chunks" >> beam.Create(elements)
                 | "Distribute" >> distributing.Distribute(folder, split_folders)
             )
+
+
+def _empty(folder: str) -> None:
+    if os.path.isdir(folder):
+        shutil.rmtree(folder)
+    os.makedirs(folder)
 
 
 def _shares(settings: IngestionSettings) -> tuple[SplitShare, ...]:

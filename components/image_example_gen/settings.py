@@ -4,10 +4,23 @@ import datetime
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from trainer.features import RESERVED
 from trainer.settings import Settings
 
+
+def _without_reserved(names: tuple[str, ...]) -> tuple[str, ...]:
+    taken = sorted(RESERVED.intersection(names))
+    if taken:
+        raise ValueError(
+            f"has {' and '.join(map(repr, taken))}, which every example has from thaw itself; rename it in the data to "
+            "keep it beside that"
+        )
+    return names
+
+
+FurtherFeatures = Annotated[tuple[str, ...], Field(strict=False), AfterValidator(_without_reserved)]
 Colour = Annotated[int, Field(ge=0, le=255)]
 
 PLACEHOLDERS = ("label", "split", "group")
@@ -77,7 +90,7 @@ class ManifestSettings(Settings):
     split: str | None = None
     group: str | None = None
     weight: str | None = None
-    features: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    features: FurtherFeatures = ()
 
 
 class RecordSettings(Settings):
@@ -105,7 +118,7 @@ class RecordSettings(Settings):
     split: str | None = None
     group: str | None = None
     weight: str | None = None
-    features: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    features: FurtherFeatures = ()
 
     @field_validator("pattern")
     @classmethod

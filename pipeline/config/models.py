@@ -47,10 +47,14 @@ class DataSettings(IngestionSettings):
 
     Attributes:
         schema: a schema.pbtxt to check the data against; null infers one from the data.
+        scaled_decoding: decode a JPEG to a half, a quarter or an eighth of its size where that leaves twice
+            `model.image_size_px` or more, in training and in the served model alike. 12 megapixels to 224 pixels take
+            half to three quarters of the time; a value changes by 0.1 of 255 on average, by 2 at most.
     """
 
     # "schema" would hide a (deprecated) method of pydantic's; the file says `schema` all the same.
     schema_path: Annotated[LocalPath | None, Field(alias="schema")] = None
+    scaled_decoding: bool = False
 
     @field_validator("images", mode="before")
     @classmethod

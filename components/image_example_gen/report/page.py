@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from components.image_example_gen.report.contact_sheet import printable
 from components.image_example_gen.report.content import DataReport
 
@@ -102,9 +104,9 @@ def _balance(split: str, counts: Mapping[str, int], totals: Mapping[str, int]) -
     return BalanceRow(split, num_here, 100 * num_here / (num_all or 1), label, points.get(label, 0.0))
 
 
-def data_url(png: bytes) -> str:
-    """The picture as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def data_url(png: bytes) -> Markup:
+    """The picture as an address that holds it; ready for HTML, so that nobody looks for odd characters in it."""
+    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
 
 
 def size_chart(sizes_px: Sequence[tuple[int, int]]) -> bytes:

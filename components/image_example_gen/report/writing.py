@@ -3,6 +3,7 @@
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from components.image_example_gen.report.content import (
 from components.image_example_gen.report.page import page
 from components.image_example_gen.staging import StagedChunk
 from trainer.features import IMAGE
+from trainer.photographs import UnreadableImage, small_picture
 
 REPORT_FILE = "report.html"
 CONTACT_SHEET_FILE = "contact_sheet.png"
@@ -83,26 +85,21 @@ def _samples(photographs: Iterable[Facts]) -> dict[str, list[Facts]]:
 
 
 def _pictures(paths: set[str], chunks: Sequence[StagedChunk], staging_folder: str) -> Iterator[tuple[str, bytes]]:
-    """Yields a small PNG for each path."""
+    """Yields a small PNG for each path, but for those that Pillow cannot show."""
     for chunk in chunks:
         positions = [position for position, facts in enumerate(chunk.accepted) if facts.path in paths]
         if not positions:
             continue
         for position, example in distributing.some_examples(staging_folder, chunk.index, positions):
             features = tf.train.Example.FromString(example).features.feature
-            yield chunk.accepted[position].path, _small_png(features[IMAGE].bytes_list.value[0])
+            # Pillow is stricter than TensorFlow, with the checksums of a PNG's texts for one.
+            with suppress(UnreadableImage):
+                yield chunk.accepted[position].path, _small_png(features[IMAGE].bytes_list.value[0])
 
 
 def _small_png(content: bytes) -> bytes:
-    from PIL import Image, ImageOps
-
-    with Image.open(io.BytesIO(content)) as image:
-        image.draft("RGB", (2 * _PICTURE_SIZE_PX, 2 * _PICTURE_SIZE_PX))
-        upright = ImageOps.exif_transpose(image)
-        small = upright.convert("RGBA" if "A" in upright.getbands() or "transparency" in upright.info else "RGB")
-        small.thumbnail((_PICTURE_SIZE_PX, _PICTURE_SIZE_PX))
     encoded = io.BytesIO()
-    small.save(encoded, "PNG")
+    small_picture(content, _PICTURE_SIZE_PX).save(encoded, "PNG")
     return encoded.getvalue()
 
 

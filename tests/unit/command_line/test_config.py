@@ -8,6 +8,7 @@ import yaml
 
 from pipeline.config import Configuration, load_configuration, resolved_yaml
 from trainer.errors import ConfigurationError
+from trainer.features import RESERVED
 
 
 def told(path: Path, *overrides: str) -> str:
@@ -338,3 +339,14 @@ def test_aliases_that_unfold_to_billions_are_refused_at_once(tmp_path: Path) -> 
 def test_configuration_is_also_built_without_a_file(config_path: Path) -> None:
     data = yaml.safe_load(resolved_yaml(load_configuration(config_path)))
     assert Configuration.model_validate(data) == load_configuration(config_path)
+
+
+@pytest.mark.parametrize(
+    "source", ["manifest={file: a.csv, features: [camera, %s]}", "records={features: [camera, %s]}"]
+)
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_further_feature_may_not_have_a_name_of_ours(config_path: Path, source: str, name: str) -> None:
+    text = told(config_path, f"data.{source % name}")
+    assert f"data.{source.split('=')[0]}.features" in text
+    assert f"{name!r}, which every example has from thaw itself; rename it" in " ".join(text.split())
+    assert load_configuration(config_path, [f"data.{source % 'site'}"])

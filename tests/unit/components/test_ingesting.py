@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from trainer import features
 from trainer.errors import ThawError
 
 pytestmark = pytest.mark.slow
@@ -60,9 +62,11 @@ class Ingestion:
 
     def record_files(self) -> dict[str, str]:
         """Digest of every record file by its path; nothing else may lie there."""
-        root = Path(self.examples.uri)
-        found = sorted(path for path in root.rglob("*") if path.is_file())
-        return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+        return _digests(Path(self.examples.uri))
+
+    def quarantine_files(self) -> dict[str, str]:
+        """The same of the account: lists, summary and report."""
+        return _digests(Path(self.quarantine.uri))
 
     def records(self) -> dict[str, list[dict[str, Any]]]:
         """The features of every example by split."""
@@ -84,6 +88,11 @@ class Ingestion:
     def split_of(self) -> dict[str, str]:
         """Split of each path."""
         return {record["path"].decode(): split for split, records in self.records().items() for record in records}
+
+
+def _digests(root: Path) -> dict[str, str]:
+    found = sorted(path for path in root.rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
 
 def _features(record: bytes) -> dict[str, Any]:
@@ -116,6 +125,7 @@ def test_every_file_becomes_one_example_with_its_bytes_untouched(ingest: Ingest,
         assert record["content_sha256"].decode() == hashlib.sha256(content).hexdigest()
         assert (record["format"], record["width_px"], record["height_px"]) == (b"png", 20, 20)
         assert record["num_bytes"] == len(content)
+        assert record.keys() == {features.IMAGE, features.LABEL, *features.FACTS}
 
 
 def test_record_files_are_the_same_twice_with_several_workers_and_in_any_order_of_the_file_system(
@@ -136,12 +146,34 @@ def test_record_files_are_the_same_twice_with_several_workers_and_in_any_order_o
         yield iter(found)
 
     monkeypatch.setattr(os, "scandir", shuffled)
+    monkeypatch.setattr(os, "cpu_count", lambda: 13)
     threads = ["--runner=DirectRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=3"]
     second = ingest(images, "second", beam=threads)
     assert first.record_files() == second.record_files()
     assert {name.split("/")[0] for name in first.record_files()} == {"Split-train", "Split-eval", "Split-test"}
     assert len(first.record_files()) > 9
-    assert first.summary() == second.summary()
+    assert len(first.quarantine_files()) == 5
+    assert first.quarantine_files() == second.quarantine_files()
+
+
+def test_a_second_attempt_in_the_same_place_keeps_nothing_of_the_first(
+    ingest: Ingest, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.image_example_gen import staging
+
+    monkeypatch.setattr(staging, "NUM_ENTRIES_PER_CHUNK", 7)
+    images = make_folder(num_files=90)
+    (images / "two" / "text.png").write_text("a text")
+    attempts = ingest(images)
+    (Path(attempts.examples.uri) / "Split-train.images-00000-of-00014.partial").write_bytes(b"half")
+    num_before = len(attempts.record_files())
+    for path in [*sorted(images.glob("*/*.png"))[::3], images / "two" / "text.png"]:
+        path.unlink(missing_ok=True)
+    attempts.run()
+    fresh = ingest(images, "fresh")
+    assert attempts.record_files() == fresh.record_files()
+    assert len(fresh.record_files()) < num_before
+    assert (attempts.refused(), attempts.summary()) == (fresh.refused(), fresh.summary())
 
 
 def test_adding_files_moves_none_and_duplicates_stay_together(ingest: Ingest, make_folder: MakeFolder) -> None:
@@ -293,3 +325,22 @@ def test_stratified_splits_have_their_exact_part_of_every_class(ingest: Ingest, 
         total = sum(table[split][label] for split in SPLITS)
         for split, weight in SPLITS.items():
             assert abs(table[split][label] - total * weight / 100) <= 1
+
+
+def test_what_pillow_cannot_show_is_still_taken_in_and_reported(
+    ingest: Ingest, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = make_folder()
+    for path in images.glob("two/*.png"):
+        content = path.read_bytes()
+        wrong_checksum = struct.pack(">L", 4) + b"tEXta\0bc" + bytes(4)
+        path.write_bytes(content[:33] + wrong_checksum + content[33:])
+    for path in images.glob("number one/*.png"):
+        with Image.open(path) as image:
+            image.resize((300, 300)).save(path.with_suffix(".jpg"), exif=b"Exif\0\0no TIFF at all")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)  # as a photograph of 200 megapixels would meet it
+    found = ingest(images)
+    assert found.refused() == {}
+    page = (Path(found.quarantine.uri) / "report.html").read_text("utf-8")
+    assert "two/" in page
+    assert page.count("data:image/png") >= 2 * 8  # samples of the other classes

@@ -2,16 +2,19 @@
 
 import io
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from benchmarks import zoo
-from trainer.photographs import UnreadableImage, normalise, read_header, reference_pixels
+from trainer.photographs import UnreadableImage, normalise, read_header, reference_pixels, small_picture
 
 FORMS = zoo.make_zoo()
 
@@ -88,6 +91,15 @@ def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded() -> None:
         read_header(progressive[:-2] + 600 * scan + b"\xff\xd9")
 
 
+@pytest.mark.parametrize("name", FORMS)
+def test_a_small_picture_is_upright_and_looks_like_the_photograph(name: str) -> None:
+    small = small_picture(FORMS[name], 40).convert("RGB")
+    expected = Image.fromarray(reference_pixels(FORMS[name], (255, 255, 255)))
+    expected.thumbnail((40, 40))
+    assert small.size == expected.size
+    assert np.abs(np.asarray(small).astype(int) - np.asarray(expected)).mean() < 6
+
+
 def test_bombs_take_no_memory(most_memory_mib: Callable[[Callable[[], object]], float]) -> None:
     """60,000×60,000 pixels in each header, and a text of 200 MB in a PNG."""
     side = 60_000
@@ -150,3 +162,44 @@ def test_damaged_files_raise_nothing_but_unreadable_image() -> None:
             except UnreadableImage:
                 num_refused += 1
     assert num_refused > 100
+
+
+DAMAGED_FILES_IN_THREADS = """
+import struct, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from trainer.photographs import UnreadableImage, normalise, read_header
+
+def examine(path):
+    content = path.read_bytes()
+    try:
+        normalise(content, read_header(content), (0, 0, 0))
+    except UnreadableImage:
+        return 1
+    return 0
+
+with ThreadPoolExecutor(8) as threads:
+    paths = sorted(Path(sys.argv[1]).iterdir())
+    print(sum(threads.map(examine, paths + 19 * [path for path in paths if path.name != "huge.tif"])))
+import warnings
+warnings.warn("corrupt EXIF, says another")
+"""
+
+
+def test_pillows_warnings_on_damaged_files_do_not_reach_the_screen_but_others_do(tmp_path: Path) -> None:
+    camera = struct.pack("<HHLL", 0x010F, 2, 5000, 5000)  # the camera's name lies behind the end
+    exif = b"Exif\0\0II*\0" + struct.pack("<LH", 8, 1) + camera + bytes(4)
+    files = {
+        "cut.tif": FORMS["tiff"][:200],
+        "empty.tif": b"II*\0\x08\0\0\0",
+        "exif.png": zoo.encode(Image.fromarray(zoo.photograph()), "PNG", exif=exif),
+        "huge.tif": _tiff_of(9_700),
+        "frames.png": FORMS["turned_png_1"][:33] + zoo.png_chunk(b"acTL", bytes(8)) + FORMS["turned_png_1"][33:],
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    command = [sys.executable, "-W", "always", "-c", DAMAGED_FILES_IN_THREADS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert int(done.stdout) == 20 + 20 + 1  # cut, empty, huge
+    (line,) = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert line.endswith("UserWarning: corrupt EXIF, says another")

@@ -1,0 +1,37 @@
+"""Where FineTuner keeps what a killed training goes on with."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.fine_tuner.executor import checkpoint_folder
+
+
+def folder_of(root: str, execution: int, examples: str = "examples/7", **properties: Any) -> str | None:
+    """Of an attempt: TFX gives each an execution of its own, and outputs named by it."""
+    inputs, record = standard_artifacts.Examples(), standard_artifacts.ModelRun()
+    inputs.uri = f"{root}/Transform/{examples}"
+    record.uri = f"{root}/FineTuner/training_record/{execution}"
+    return checkpoint_folder(
+        {"examples": [inputs]}, {"training_record": [record]}, {"model_settings": "{}", "code_digest": "1", **properties}
+    )
+
+
+def test_all_attempts_at_one_training_share_a_folder(tmp_path: Path) -> None:
+    first = folder_of(str(tmp_path), 8)
+    assert first == folder_of(str(tmp_path), 9)
+    assert Path(str(first)).is_relative_to(tmp_path / "FineTuner")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"examples": "examples/8"}, {"model_settings": "{1}"}, {"code_digest": "2"}], ids=str
+)
+def test_a_training_of_other_data_settings_or_code_has_another(changes: dict[str, str], tmp_path: Path) -> None:
+    assert folder_of(str(tmp_path), 8) != folder_of(str(tmp_path), 8, **changes)
+
+
+def test_without_a_mounted_file_system_there_is_none_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert folder_of("gs://bucket/pipeline", 8) is None
+    assert "a training that is killed begins anew" in caplog.text
