@@ -4,7 +4,10 @@ from typing import Any
 
 import keras
 
+from trainer import layer_graph
 from trainer.backbones import build_backbone, scale
+from trainer.layer_graph import TrainingOf
+from trainer.modes import Modes
 from trainer.scaling import SCALING, Scaling
 from trainer.settings import ModelSettings
 
@@ -12,21 +15,22 @@ from trainer.settings import ModelSettings
 class Classifier(keras.Model):
     """From uint8 pixels [batch, size, size, 3] to class probabilities, float32 [batch, classes].
 
-    The backbone is always called with `training=False`: its Dropout and stochastic depth are off and its
-    BatchNormalization uses the stored statistics, so frozen features are a function of the image alone. A Functional
-    model would let `fit` override that argument; a subclass's `call` does not (Keras 3.15).
+    Which layers of the backbone are ever in training mode is part of a phase (`trainer.freezing.freeze`); those below
+    the freeze boundary never are, so that frozen features are a function of the image alone.
 
     Attributes:
         backbone: a Functional model.
+        modes: of the present phase. A function that TensorFlow has traced already does not see a change.
     """
 
     def __init__(self, backbone: keras.Model, scaling: Scaling, num_classes: int, dropout_rate: float) -> None:
         super().__init__(name="classifier")
         self.backbone = backbone
         self._scaling: Scaling = scaling
+        self.modes: Modes = Modes()
         self.pooling = keras.layers.GlobalAveragePooling2D(name="pooling")
         self.dropout = keras.layers.Dropout(dropout_rate, name="dropout")
-        self.head = keras.layers.Dense(num_classes, activation="softmax", dtype="float32", name="head")
+        self.head = keras.layers.Dense(num_classes, dtype="float32", name="head")
 
     def build(self, input_shape: Any) -> None:
         """Makes the head's variables now rather than at the first call, so that they can be digested before it."""
@@ -34,26 +38,26 @@ class Classifier(keras.Model):
         super().build(input_shape)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        pixels = inputs["pixels"] if isinstance(inputs, dict) else inputs
-        feature_map = self.backbone(scale(pixels, self._scaling), training=False)
-        return self.head(self.dropout(self.pooling(feature_map), training=training))
+        return keras.ops.softmax(self.logits(inputs, bool(training)))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Makes the loss of a batch the mean over its real examples, however they lie on replicas.
+    def logits(self, inputs: Any, training: bool) -> Any:
+        """What the probabilities are the softmax of.
 
-        Keras divides by the size of each replica's share, padding included; `trainer.datasets` pads the last batch with
-        examples of weight 0 and gives the factor that corrects the division.
+        Args:
+            inputs: pixels [batch, size, size, 3] in 0..255, of any real dtype, or a dictionary with them at "pixels".
+            training: a Python boolean; see `Modes` for what it turns on.
+
+        Returns:
+            float32 [batch, classes].
         """
-        if isinstance(x, dict) and sample_weight is not None:
-            sample_weight = sample_weight * x["loss_scale"]
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+        in_training = self.modes.in_training
+        features = self.feature_map(inputs, lambda layer: training and id(layer) in in_training)
+        return self.head(self.dropout(self.pooling(features), training=training))
+
+    def feature_map(self, inputs: Any, training_of: TrainingOf) -> Any:
+        """What the backbone makes of the pixels, with a mode of each layer's own: [batch, height, width, channels]."""
+        pixels = inputs["pixels"] if isinstance(inputs, dict) else inputs
+        return layer_graph.run(self.backbone, scale(pixels, self._scaling), training_of, self.modes.detached)
 
 
 def build_classifier(settings: ModelSettings, num_classes: int) -> Classifier:

@@ -2,9 +2,10 @@
 
 A batch is (inputs, label ids, weights). All batches have the full global size: the last one of an epoch is filled up
 with examples of weight 0. That removes two hazards of MirroredStrategy: a first batch that does not divide by the
-number of replicas crashes, and the shares of a ragged batch would count unequally. `loss_scale` makes the loss of each
-batch the mean over its real examples (see `trainer.classifier.Classifier.compute_loss`), so one replica and several
-compute the same gradients from the same global batches.
+number of replicas crashes, and the shares of a ragged batch would count unequally. `loss_share` is what each example
+counts in the loss of its batch; over all replicas the shares add up to 1, so one replica and several compute the same
+gradients from the same global batches. `position` counts the examples of a phase: what is drawn at random for an
+example follows from it, and so does not depend on the replica that the example lies on.
 """
 
 import math
@@ -61,7 +62,9 @@ def open_split(folder: str, image_size_px: int) -> Split:
     return Split(files, num_examples, image_size_px)
 
 
-def training_batches(split: Split, global_batch_size: int, seed: int, num_epochs: int) -> tf.data.Dataset:
+def training_batches(
+    split: Split, global_batch_size: int, seed: int, num_epochs: int, first_step: int = 0
+) -> tf.data.Dataset:
     """All epochs, one after the other, each shuffled in an order of its own.
 
     The order is a function of the seed and the epoch's number alone. `reshuffle_each_iteration` would make it depend on
@@ -73,11 +76,14 @@ def training_batches(split: Split, global_batch_size: int, seed: int, num_epochs
         global_batch_size: examples per step, over all replicas.
         seed: of the shuffling.
         num_epochs: passes over the split; each is `split.num_batches(global_batch_size)` steps.
+        first_step: the step to begin with; those before it are left out.
 
     Returns:
-        Dataset of ({"pixels": uint8 [batch, size, size, 3], "loss_scale": float32 [batch]}, int64 [batch], float32
-        [batch]).
+        Dataset of ({"pixels": uint8 [batch, size, size, 3], "loss_share": float32 [batch], "position": int64 [batch]},
+        int64 [batch], float32 [batch]).
     """
+    num_batches = split.num_batches(global_batch_size)
+    first_epoch, num_skipped = divmod(first_step, num_batches)
     bytes_per_record = split.image_size_px**2 * 3 + 128
     buffer_size = max(global_batch_size, min(split.num_examples, _MAX_SHUFFLE_BYTES // bytes_per_record))
     records = tf.data.TFRecordDataset(split.files)
@@ -87,33 +93,54 @@ def training_batches(split: Split, global_batch_size: int, seed: int, num_epochs
         # Python, and fails: tensorflow.python.framework.random_seed.get_seed.
         tf.compat.v1.set_random_seed(1)
         shuffled = records.shuffle(buffer_size, seed=_mix(seed, number), reshuffle_each_iteration=False)
-        return _batches(shuffled, split, global_batch_size)
+        first_batch = tf.where(number == first_epoch, tf.constant(num_skipped, tf.int64), 0)
+        return _batches(shuffled, split, global_batch_size, first_batch, number * num_batches)
 
     return _finished(
-        tf.data.Dataset.range(num_epochs).flat_map(epoch), num_epochs * split.num_batches(global_batch_size)
+        tf.data.Dataset.range(first_epoch, num_epochs).flat_map(epoch), num_epochs * num_batches - first_step
     )
 
 
 def evaluation_batches(split: Split, global_batch_size: int) -> tf.data.Dataset:
     """All examples in the order of the files; elements as in `training_batches`."""
-    batches = _batches(tf.data.TFRecordDataset(split.files), split, global_batch_size)
+    none = tf.constant(0, tf.int64)
+    batches = _batches(tf.data.TFRecordDataset(split.files), split, global_batch_size, none, none)
     return _finished(batches, split.num_batches(global_batch_size))
 
 
-def _batches(records: tf.data.Dataset, split: Split, global_batch_size: int) -> tf.data.Dataset:
-    num_batches = split.num_batches(global_batch_size)
-    num_padding = num_batches * global_batch_size - split.num_examples
+def label_counts(split: Split, num_classes: int) -> list[int]:
+    """How many examples each class has, in the order of the label ids."""
+    label_ids = tf.data.TFRecordDataset(split.files).map(
+        lambda serialized: tf.io.parse_single_example(serialized, _FEATURE_SPEC)[LABEL_ID],
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    start = tf.zeros([num_classes], tf.int64)
+    counts = label_ids.reduce(start, lambda sums, label_id: sums + tf.one_hot(label_id, num_classes, dtype=tf.int64))
+    return [int(count) for count in counts]
+
+
+def _batches(
+    records: tf.data.Dataset,
+    split: Split,
+    global_batch_size: int,
+    first_batch: tf.Tensor,
+    num_batches_before: tf.Tensor,
+) -> tf.data.Dataset:
+    """One epoch from `first_batch` on; `num_batches_before` is how many the epochs before it had."""
+    num_padding = split.num_batches(global_batch_size) * global_batch_size - split.num_examples
     size = split.image_size_px
 
     def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         example = tf.io.parse_single_example(serialized, _FEATURE_SPEC)
         return unpack(example[PIXELS], size), example[LABEL_ID], tf.constant(1.0)
 
+    records = records.skip(first_batch * global_batch_size)
     examples = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if num_padding:
         nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0))
         examples = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(num_padding))
-    return examples.batch(global_batch_size, drop_remainder=True).map(_with_loss_scale)
+    batches = examples.batch(global_batch_size, drop_remainder=True)
+    return batches.enumerate(num_batches_before + first_batch).map(_with_share_and_position)
 
 
 def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
@@ -121,12 +148,17 @@ def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.cast(seed, tf.int64) * 1_000_003 + epoch
 
 
-def _with_loss_scale(
-    pixels: tf.Tensor, label_id: tf.Tensor, weight: tf.Tensor
+def _with_share_and_position(
+    number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    batch_size = tf.cast(tf.shape(weight)[0], tf.float32)
-    loss_scale = tf.fill(tf.shape(weight), batch_size / tf.reduce_sum(weight))
-    return {"pixels": pixels, "loss_scale": loss_scale}, label_id, weight
+    pixels, label_id, weight = batch
+    batch_size = weight.shape[0]
+    inputs = {
+        "pixels": pixels,
+        "loss_share": weight / tf.reduce_sum(weight),
+        "position": number * batch_size + tf.range(batch_size, dtype=tf.int64),
+    }
+    return inputs, label_id, weight
 
 
 def _finished(batches: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:

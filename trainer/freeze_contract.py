@@ -1,11 +1,18 @@
-"""Checks that what had to stay frozen did: digests of variables, on every replica, before and after a phase."""
+"""Checks that what had to stay frozen did.
+
+Digests of variables are compared before and after a phase, on every replica, and between the model and what was
+exported.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from trainer.classifier import Classifier
 from trainer.errors import FreezeContractError
@@ -20,6 +27,7 @@ class ContractReport:
 
     Attributes:
         phase: its name.
+        num_moved_statistics: how many statistics of BatchNormalization were free to move without being trained.
         num_frozen_variables: how many were checked and found unchanged, on each replica.
         num_replicas: how many copies of each were compared.
         changed: paths of the variables that the phase changed.
@@ -27,6 +35,7 @@ class ContractReport:
     """
 
     phase: str
+    num_moved_statistics: int
     num_frozen_variables: int
     num_replicas: int
     changed: tuple[str, ...]
@@ -36,7 +45,7 @@ class ContractReport:
 def digest_variables(model: Classifier) -> Digests:
     """Digests every variable of the backbone and the head, statistics of BatchNormalization included."""
     return {
-        (variable.path, replica): hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        (variable.path, replica): _digest(value)
         for variable in model.weights
         for replica, value in enumerate(_values(variable))
     }
@@ -46,7 +55,9 @@ def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
     """Compares the variables with their digests from before the phase.
 
     Args:
-        model: after the phase, with `trainable` still as it was in the phase.
+        model: after the phase, with `trainable` and `modes` still as they were in the phase: trained variables may have
+            changed, and those statistics of BatchNormalization that the policy lets move. With "recalibrate" these
+            are fixed until `trainer.batch_norm.recalibrate` has been called.
         phase: name for the report.
         before: from `digest_variables`.
 
@@ -54,7 +65,8 @@ def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
         FreezeContractError: a frozen variable changed on some replica, or the replicas of one differ.
     """
     after = digest_variables(model)
-    frozen = {variable.path for variable in model.non_trainable_variables if variable.path in _paths(after)}
+    free = {variable.path for variable in model.trainable_variables} | model.modes.moving_statistics
+    frozen = _paths(after) - free
     drifted = sorted(
         {path for (path, replica), value in after.items() if path in frozen and before[path, replica] != value}
     )
@@ -70,6 +82,7 @@ def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
         )
     return ContractReport(
         phase=phase,
+        num_moved_statistics=len(model.modes.moving_statistics),
         num_frozen_variables=len(frozen),
         num_replicas=1 + max(replica for _, replica in after),
         changed=tuple(
@@ -77,6 +90,45 @@ def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
         ),
         frozen_sha256=_digest_of({key: value for key, value in after.items() if key[0] in frozen}),
     )
+
+
+def check_export(model: Classifier, folder: str | Path) -> None:
+    """Compares the variables of a SavedModel with those of the model that it was exported from, bit by bit.
+
+    Args:
+        model: with the weights that were exported.
+        folder: of the SavedModel.
+
+    Raises:
+        FreezeContractError: a variable of the model is missing in the SavedModel, there twice, or has another value.
+    """
+    expected = {path: digest for (path, replica), digest in digest_variables(model).items() if replica == 0}
+    exported = _exported_digests(Path(folder), set(expected))
+    wrong = sorted(path for path, digest in expected.items() if exported.get(path) != [digest])
+    if wrong:
+        raise FreezeContractError(
+            f"the model exported to {str(folder)!r} differs from the trained one in {len(wrong)} of {len(expected)} "
+            f"variables: {_some([f'{path} ({_what(exported.get(path, []))})' for path in wrong])}; it is not kept"
+        )
+
+
+def _exported_digests(folder: Path, paths: set[str]) -> dict[str, list[str]]:
+    """Of the variables with these paths: a checkpoint's keys say where an object hangs, its graph says its name."""
+    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    graph = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    found: dict[str, list[str]] = {}
+    for attribute in (attribute for node in graph.nodes for attribute in node.attributes):
+        if attribute.full_name in paths:
+            found.setdefault(attribute.full_name, []).append(_digest(reader.get_tensor(attribute.checkpoint_key)))
+    return found
+
+
+def _what(digests: list[str]) -> str:
+    return {0: "missing", 1: "another value"}.get(len(digests), f"there {len(digests)} times")
+
+
+def _digest(value: np.ndarray[Any, Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
 
 
 def _values(variable: Any) -> list[np.ndarray[Any, Any]]:

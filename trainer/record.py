@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.history import PhaseRecord
 from trainer.settings import ModelSettings
-from trainer.training import PhaseRecord
 
 FILE_NAME = "training.json"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -31,7 +32,8 @@ def write_record(
         "labels": list(labels),
         "phases": [_phase(phase) for phase in phases],
     }
-    (folder / FILE_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(_finite(content), indent=2, allow_nan=False)
+    (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def _phase(phase: PhaseRecord) -> dict[str, Any]:
@@ -41,5 +43,16 @@ def _phase(phase: PhaseRecord) -> dict[str, Any]:
         "trainable": dataclasses.asdict(phase.trainable),
         "freeze_contract": dataclasses.asdict(phase.contract),
         "best_epoch": phase.best_epoch,
+        "warning": phase.warning,
+        "recalibrated": dataclasses.asdict(phase.recalibrated) if phase.recalibrated else None,
         "epochs": [dataclasses.asdict(epoch) for epoch in phase.epochs],
     }
+
+
+def _finite(value: Any) -> Any:
+    """With null in the place of numbers that JSON has no words for, such as the loss of an epoch that diverged."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,9 +1,12 @@
 """One training job from folders to folders: what FineTuner runs, and what a notebook may call without TFX."""
 
+import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from trainer import devices
+from trainer import devices, freeze_contract
+from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
 from trainer.record import TENSORBOARD_FOLDER, write_record
@@ -23,6 +26,8 @@ class TrainingJob:
         model: gets the SavedModel of the last phase.
         baseline_model: gets the SavedModel of the last wholly frozen phase.
         training_record: gets the record and TensorBoard's event files.
+        checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
+            checkpoints.
     """
 
     train_examples: str
@@ -31,6 +36,7 @@ class TrainingJob:
     model: str
     baseline_model: str
     training_record: str
+    checkpoints: str | None = None
 
 
 def run(job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None) -> None:
@@ -43,6 +49,7 @@ def run(job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None)
 
     Raises:
         ThawError: see `trainer.training.fine_tune`.
+        FreezeContractError: what was exported is not what was trained.
     """
     devices.prepare(num_cpu_replicas)
     strategy = devices.make_strategy(num_cpu_replicas)
@@ -53,12 +60,15 @@ def run(job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None)
         num_classes=len(labels),
     )
     record = Path(job.training_record)
-    model, phases = fine_tune(
-        settings,
-        data,
-        strategy,
-        on_baseline=lambda baseline: export(baseline, job.transform_graph, settings.image_size_px, job.baseline_model),
-        log_dir=record / TENSORBOARD_FOLDER,
-    )
-    export(model, job.transform_graph, settings.image_size_px, job.model)
+    checkpoints = Path(job.checkpoints) if job.checkpoints is not None else None
+
+    def export_to(folder: str, model: Classifier) -> None:
+        export(model, job.transform_graph, settings.image_size_px, folder)
+        freeze_contract.check_export(model, folder)
+
+    on_baseline = partial(export_to, job.baseline_model)
+    model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
+    export_to(job.model, model)
     write_record(record, settings, phases, labels, devices.describe(strategy))
+    if checkpoints is not None:
+        shutil.rmtree(checkpoints)

@@ -4,66 +4,16 @@ They are plain frozen data, checked when they are made, so that a notebook, a te
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from trainer.base_settings import Settings
+from trainer.loss_settings import LossSettings
+from trainer.phase_settings import Boundary, PhaseSettings
 from trainer.scaling import SCALING, nearest_backbones
 
-
-class Settings(BaseModel):
-    """Base of every settings class: immutable, and strict about keys and types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Boundary(Settings):
-    """Where the trainable part of a backbone begins; exactly one of the fields is given.
-
-    Attributes:
-        layer: name of the first trainable layer.
-        last_layers: how many layers, counted from the end, are trainable.
-        fraction: share of the layers, counted from the end, that is trainable, in (0, 1].
-    """
-
-    layer: str | None = None
-    last_layers: Annotated[int, Field(ge=1)] | None = None
-    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        given = self.model_dump(exclude_none=True)
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none"
-            raise ValueError(f"give exactly one of layer, last_layers, fraction; found {found}")
-        return self
-
-
-class PhaseSettings(Settings):
-    """One compile and fit, with its own trainable set and learning rate.
-
-    Attributes:
-        name: unique in the plan; names the phase in records and logs.
-        unfreeze: which part of the backbone trains: "none" (the head alone), "all", or from a boundary up.
-        epochs: the most passes over the training split.
-        learning_rate: Adam's step size.
-        early_stopping_patience: how many epochs without a better eval log loss end the phase; None trains all epochs.
-            Whichever it is, the phase ends with the weights of its best epoch.
-        allow_higher_learning_rate: unfreezing at a rate that is not below that of an earlier, more frozen phase
-            usually destroys the pretrained features. It is refused unless this is set.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    unfreeze: Literal["none", "all"] | Boundary = "none"
-    epochs: Annotated[int, Field(ge=1)]
-    learning_rate: Annotated[float, Field(gt=0)]
-    early_stopping_patience: Annotated[int, Field(ge=1)] | None = None
-    allow_higher_learning_rate: bool = False
-
-    @property
-    def is_frozen(self) -> bool:
-        """Whether the whole backbone is frozen in this phase."""
-        return self.unfreeze == "none"
+__all__ = ["Boundary", "ModelSettings", "PhaseSettings", "Settings"]
 
 
 class ModelSettings(Settings):
@@ -76,7 +26,12 @@ class ModelSettings(Settings):
         image_size_px: height and width in pixels that images are resized to.
         dropout_rate: Dropout before the last layer.
         batch_size_per_replica: examples per training step on each device.
-        seed: seeds initialisation, shuffling and Dropout.
+        seed: seeds initialisation, shuffling, augmentation and Dropout.
+        loss: what training makes small; evaluation is by plain log loss.
+        ema_decay: share that the moving average of the weights keeps at each step, such as 0.999; epochs are judged by
+            the averaged weights, and a phase ends with them. None for no average.
+        checkpoint_every_steps: how many steps of training a kill may cost; 0 to save at the ends of phases only. Each
+            checkpoint holds weights and optimizer state, and two are kept.
         phases: trained in this order. The first must be wholly frozen: the model at the end of the last wholly frozen
             phase is the baseline that the result is compared with.
     """
@@ -88,6 +43,9 @@ class ModelSettings(Settings):
     dropout_rate: Annotated[float, Field(ge=0, lt=1)] = 0.2
     batch_size_per_replica: Annotated[int, Field(ge=1)] = 32
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    loss: LossSettings = LossSettings()
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    checkpoint_every_steps: Annotated[int, Field(ge=0)] = 500
     phases: Annotated[tuple[PhaseSettings, ...], Field(min_length=1, strict=False)]
 
     @property
@@ -128,6 +86,7 @@ class ModelSettings(Settings):
         _check_names(self.phases)
         _check_baseline(self.phases)
         _check_learning_rates(self.phases)
+        _check_carried_state(self.phases)
         return self
 
 
@@ -163,3 +122,19 @@ def _check_learning_rates(phases: tuple[PhaseSettings, ...]) -> None:
                     f"not below the {earlier.learning_rate:g} of phase {earlier.name!r}; lower it, or state "
                     "`allow_higher_learning_rate: true` if it is on purpose"
                 )
+
+
+def _check_carried_state(phases: tuple[PhaseSettings, ...]) -> None:
+    for before, phase in zip((None, *phases), phases, strict=False):
+        if phase.optimizer.state == "fresh":
+            continue
+        if before is None:
+            raise ValueError(
+                f"the first phase, {phase.name!r}, has optimizer.state carry, but there is no phase before it; leave "
+                "it out"
+            )
+        if (before.optimizer.name == "sgd") != (phase.optimizer.name == "sgd"):
+            raise ValueError(
+                f"phase {phase.name!r} has optimizer.state carry, but its {phase.optimizer.name} has no use for the "
+                f"state of {before.optimizer.name} in phase {before.name!r}; use the same optimizer, or fresh"
+            )

@@ -1,73 +1,29 @@
 """Fine-tuning: the phases of a plan, one after the other, with the baseline taken on the way."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from trainer import datasets, freeze_contract, freezing, progress
+from trainer import datasets, freezing, losses, progress, rate_groups, replicas, training_state
+from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier, build_classifier
-from trainer.datasets import Split
+from trainer.curves import Curves
 from trainer.errors import ThawError
-from trainer.freeze_contract import ContractReport
-from trainer.freezing import TrainableSet
-from trainer.settings import ModelSettings, PhaseSettings
+from trainer.history import EpochRecord, PhaseRecord
+from trainer.interruption import Interrupted, StopAsked, StopRequest, listening_for_sigterm
+from trainer.optimizers import Carried
+from trainer.phase_training import PhaseTraining, Setup, TrainingData, Watch
+from trainer.replicas import Array
+from trainer.settings import ModelSettings
+from trainer.training_state import TrainingState
 
-# What an epoch is judged by. Padding has weight 0 in it, which Keras's own `val_loss` would count in.
-_MONITOR = "val_log_loss"
+__all__ = ["EpochRecord", "PhaseRecord", "TrainingData", "fine_tune"]
 
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """One line of the history; losses are in nats, times in seconds.
-
-    Attributes:
-        phase: name of the phase.
-        epoch: counted from 1 within the phase.
-        train_loss: mean over the epoch's batches, while the weights were changing.
-        train_accuracy: likewise.
-        eval_log_loss: mean over the eval split, after the epoch.
-        eval_accuracy: likewise.
-    """
-
-    phase: str
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    eval_log_loss: float
-    eval_accuracy: float
-
-
-@dataclass(frozen=True)
-class PhaseRecord:
-    """What a phase was and did.
-
-    Attributes:
-        settings: as configured.
-        trainable: the freeze boundary, resolved.
-        contract: which variables changed, and that no frozen one did.
-        epochs: the history.
-        best_epoch: whose weights the phase ended with, counted from 1.
-    """
-
-    settings: PhaseSettings
-    trainable: TrainableSet
-    contract: ContractReport
-    epochs: tuple[EpochRecord, ...]
-    best_epoch: int
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What to train on and what to choose epochs by."""
-
-    train: Split
-    eval: Split
-    num_classes: int
+_BASELINE = "baseline/"
 
 
 def fine_tune(
@@ -76,15 +32,22 @@ def fine_tune(
     strategy: tf.distribute.Strategy,
     on_baseline: Callable[[Classifier], None],
     log_dir: Path | None = None,
+    checkpoint_dir: Path | None = None,
 ) -> tuple[Classifier, tuple[PhaseRecord, ...]]:
     """Trains the phases in order.
+
+    With a checkpoint folder, a training that was killed goes on where its last checkpoint was, and ends with the very
+    bits that it would have ended with. At SIGTERM it finishes its step and saves.
 
     Args:
         settings: the model and its phases.
         data: transformed examples.
         strategy: devices to train on; the global batch is the batch per replica times their number.
-        on_baseline: called with the model as it is after the last wholly frozen phase, before anything is unfrozen.
+        on_baseline: called with the model as it is after the last wholly frozen phase, before anything is unfrozen;
+            once more when a training goes on that is further already.
         log_dir: where TensorBoard event files go, a folder per phase.
+        checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
+            it when the result is safe.
 
     Returns:
         The trained model and a record per phase.
@@ -93,120 +56,185 @@ def fine_tune(
         ConfigurationError: a boundary that names no layer.
         WeightsError: the pretrained weights cannot be had.
         FreezeContractError: a frozen variable changed.
-        ThawError: a phase whose loss is a number in none of its epochs.
+        Interrupted: SIGTERM came.
+        ThawError: a phase whose loss is a number in none of its epochs; too little memory.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
+    setup = _set_up(settings, data, strategy)
+    folder = None
+    if checkpoint_dir is not None:
+        splits = {"train": data.train, "eval": data.eval}
+        digest = training_state.training_digest(settings, splits, data.num_classes, strategy.num_replicas_in_sync)
+        folder = CheckpointFolder(checkpoint_dir, digest)
+    with listening_for_sigterm() as stop, _explaining_lack_of_memory(settings.batch_size_per_replica):
+        records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
+    return setup.model, records
+
+
+def _set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy) -> Setup:
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
+    _spread_random_states(model)
     for phase in settings.phases:  # a name that matches no layer is an error before the first epoch, not after it
-        freezing.boundary_index(model.backbone, phase.unfreeze)
-    last_frozen = max(index for index, phase in enumerate(settings.phases) if phase.is_frozen)
-    records = []
-    for index in range(len(settings.phases)):
-        records.append(_train_phase(model, index, settings, data, strategy, log_dir))
-        if index == last_frozen:
-            on_baseline(model)
-    return model, tuple(records)
+        freezing.freeze(model, phase)
+        rate_groups.groups_of(model, phase)
+    kind = settings.loss.class_weights
+    counts = datasets.label_counts(data.train, data.num_classes) if kind != "none" else []
+    weights_of_classes = losses.class_weights(kind, counts) if counts else None
+    return Setup(settings, data, model, strategy, weights_of_classes)
 
 
-def _train_phase(
-    model: Classifier,
-    index: int,
-    settings: ModelSettings,
-    data: TrainingData,
-    strategy: tf.distribute.Strategy,
-    log_dir: Path | None,
-) -> PhaseRecord:
-    phase = settings.phases[index]
-    batch_size = settings.batch_size_per_replica * strategy.num_replicas_in_sync
-    before = freeze_contract.digest_variables(model)
-    with strategy.scope():
-        trainable = freezing.freeze(model, phase)
-        _compile(model, phase)
-    history = _History(settings, index)
-    callbacks: list[keras.callbacks.Callback] = [history, _best_weights(phase)]
-    if log_dir is not None:
-        callbacks.append(keras.callbacks.TensorBoard(log_dir / phase.name, write_graph=False))
-    model.fit(
-        # The phase's number joins the seed, so that no two phases see the same order.
-        datasets.training_batches(data.train, batch_size, settings.seed + index, phase.epochs),
-        steps_per_epoch=data.train.num_batches(batch_size),
-        validation_data=datasets.evaluation_batches(data.eval, batch_size),
-        epochs=phase.epochs,
-        callbacks=callbacks,
-        shuffle=False,  # the dataset has shuffled; Keras would warn that it cannot
-        verbose=0,
-    )
-    contract = freeze_contract.check(model, phase.name, before)
-    return PhaseRecord(phase, trainable, contract, tuple(history.epochs), history.best_epoch())
+def _spread_random_states(model: Classifier) -> None:
+    """Gives each replica random numbers of its own: Keras starts all with one seed, so with the same Dropout masks."""
+    for variable in model.variables:
+        if variable.path.endswith("seed_generator_state"):
+            for replica, component in enumerate(replicas.components(variable)):
+                component.assign_add(tf.constant([replica, 0], component.dtype))
 
 
-def _compile(model: Classifier, phase: PhaseSettings) -> None:
-    """Compiles anew: once the train function exists, a change of `trainable` has no effect, and no warning either."""
-    model.compile(
-        optimizer=keras.optimizers.Adam(phase.learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        weighted_metrics=[
-            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-            keras.metrics.SparseCategoricalCrossentropy(name="log_loss"),
-        ],
-    )
+@contextmanager
+def _explaining_lack_of_memory(batch_size_per_replica: int) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        half = batch_size_per_replica // 2
+        remedy = f"try {half}" if half else "try a smaller image_size_px or backbone, or unfreeze less"
+        raise ThawError(
+            f"the device has not enough memory for a batch_size_per_replica of {batch_size_per_replica}; {remedy}"
+        ) from error
 
 
-def _best_weights(phase: PhaseSettings) -> keras.callbacks.Callback:
-    """Ends the phase when it no longer improves, and puts the weights of its best epoch back in any case."""
-    return keras.callbacks.EarlyStopping(
-        monitor=_MONITOR,
-        mode="min",
-        patience=phase.early_stopping_patience or phase.epochs,
-        restore_best_weights=True,
-    )
+class _Training:
+    """The phases in order, and what is saved of them."""
 
+    def __init__(
+        self,
+        setup: Setup,
+        on_baseline: Callable[[Classifier], None],
+        curves: Curves,
+        folder: CheckpointFolder | None,
+        stop: StopRequest,
+    ) -> None:
+        self._setup, self._on_baseline, self._curves = setup, on_baseline, curves
+        self._folder, self._stop = folder, stop
+        self._phases = setup.settings.phases
+        self._last_frozen = max(index for index, phase in enumerate(self._phases) if phase.is_frozen)
+        self._records: list[PhaseRecord] = []
+        self._baseline: dict[str, Array] = {}
+        self._carried: Carried | None = None
 
-class _History(keras.callbacks.Callback):
-    """Collects the epochs of a phase and reports them."""
+    def run(self) -> tuple[PhaseRecord, ...]:
+        checkpoint = self._folder.latest() if self._folder is not None else None
+        resumed = self._resume(checkpoint) if checkpoint is not None else None
+        while len(self._records) < len(self._phases):
+            phase = resumed or self._begin(len(self._records))
+            resumed = None
+            self._train(phase)
+        return tuple(self._records)
 
-    def __init__(self, settings: ModelSettings, index: int) -> None:
-        super().__init__()
-        self._phase = settings.phases[index]
-        self._num_epochs_before = sum(phase.epochs for phase in settings.phases[:index])
-        self._num_epochs = sum(phase.epochs for phase in settings.phases)
-        self.epochs: list[EpochRecord] = []
+    def _begin(self, index: int) -> PhaseTraining:
+        carried = self._carried if self._phases[index].optimizer.state == "carry" else None
+        phase = PhaseTraining(self._setup, index, carried.iterations if carried is not None else {})
+        if carried is not None:
+            phase.optimizers.take_over(carried)
+        if index:
+            self._save(phase)
+        return phase
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {name: float(value) for name, value in (logs or {}).items()}
-        record = EpochRecord(
-            phase=self._phase.name,
-            epoch=epoch + 1,
-            train_loss=values["log_loss"],
-            train_accuracy=values["accuracy"],
-            eval_log_loss=values["val_log_loss"],
-            eval_accuracy=values["val_accuracy"],
-        )
-        self.epochs.append(record)
-        progress.report(
-            progress.Progress(self._num_epochs_before + epoch + 1, self._num_epochs, "epochs", self._note(record))
-        )
+    def _train(self, phase: PhaseTraining) -> None:
+        index = len(self._records)
+        try:
+            record = phase.train(Watch(self._save_if_due, self._on_epoch, self._stop))
+        except StopAsked:
+            self._save(phase)
+            raise self._interrupted(phase) from None
+        self._records.append(record)
+        self._carried = phase.optimizers.carry()
+        if index == self._last_frozen:
+            self._take_baseline()
+        if len(self._records) == len(self._phases):
+            self._save(None)
 
-    def _note(self, record: EpochRecord) -> str:
-        return (
-            f"{record.phase} {record.epoch}/{self._phase.epochs} · loss {record.train_loss:.4f} · accuracy "
-            f"{record.train_accuracy:.4f} · eval log loss {record.eval_log_loss:.4f} "
+    def _take_baseline(self) -> None:
+        if self._folder is not None:
+            self._baseline = self._weights()
+        self._on_baseline(self._setup.model)
+
+    def _weights(self) -> dict[str, Array]:
+        return replicas.read(self._named_weights())
+
+    def _named_weights(self) -> replicas.Components:
+        return replicas.name_components("model", self._setup.model.variables)
+
+    def _on_epoch(self, record: EpochRecord) -> None:
+        self._curves.add([record])
+        self._report(record)
+
+    def _report(self, record: EpochRecord) -> None:
+        num_before = sum(phase.epochs for phase in self._phases[: len(self._records)])
+        num_epochs = sum(phase.epochs for phase in self._phases)
+        note = (
+            f"{record.phase} {record.epoch}/{self._phases[len(self._records)].epochs} · loss {record.train_loss:.4f} "
+            f"· accuracy {record.train_accuracy:.4f} · eval log loss {record.eval_log_loss:.4f} "
             f"· eval accuracy {record.eval_accuracy:.4f}"
         )
+        progress.report(progress.Progress(num_before + record.epoch, num_epochs, "epochs", note))
 
-    def best_epoch(self) -> int:
-        """The epoch with the lowest eval log loss, counted from 1; the first of equals.
+    def _save_if_due(self, phase: PhaseTraining) -> None:
+        every = self._setup.settings.checkpoint_every_steps
+        if every and phase.step % every == 0:
+            self._save(phase)
 
-        Raises:
-            ThawError: no epoch has one that is a number.
-        """
-        finite = [record for record in self.epochs if record.eval_log_loss == record.eval_log_loss]
-        if not finite:
-            raise ThawError(
-                f"phase {self._phase.name!r} diverged: its log loss is not a number in any epoch; lower its "
-                f"learning_rate ({self._phase.learning_rate:g})"
-            )
-        return min(finite, key=lambda record: record.eval_log_loss).epoch
+    def _save(self, phase: PhaseTraining | None) -> None:
+        """Saves a phase that is being trained, or, without one, that all are done."""
+        if self._folder is None:
+            return
+        state = TrainingState(
+            phase=len(self._records),
+            step=phase.step if phase else 0,
+            first_iterations=tuple(phase.first_iterations.get(path, 0) for path in self._paths()) if phase else (),
+            digests=tuple(phase.digests_before.values()) if phase else (),
+            epochs=tuple(phase.epochs) if phase else (),
+            records=tuple(self._records),
+        )
+        arrays = phase.arrays() if phase else self._weights()
+        baseline = {f"{_BASELINE}{name}": value for name, value in self._baseline.items()}
+        self._folder.save(Checkpoint(training_state.to_json(state), {**arrays, **baseline}))
+
+    def _resume(self, checkpoint: Checkpoint) -> PhaseTraining | None:
+        """Goes back to a checkpoint; returns the phase to go on with, or None where all are done."""
+        state = training_state.from_json(checkpoint.state)
+        self._records = list(state.records)
+        self._curves.add(epoch for record in state.records for epoch in record.epochs)
+        self._curves.add(state.epochs)
+        self._restore_baseline(checkpoint)
+        if state.phase == len(self._phases):
+            named = self._named_weights()
+            replicas.write(named, {name: checkpoint.arrays[name] for name in named})
+            return None
+        iterations = dict(zip(self._paths(), state.first_iterations, strict=True))
+        phase = PhaseTraining(self._setup, state.phase, iterations)
+        phase.restore(state.step, state.epochs, state.digests, checkpoint.arrays)
+        return phase
+
+    def _paths(self) -> list[str]:
+        return [weight.path for weight in self._setup.model.weights]
+
+    def _restore_baseline(self, checkpoint: Checkpoint) -> None:
+        """The baseline leaves once more: where the first attempt put it may be gone."""
+        arrays = checkpoint.arrays
+        self._baseline = {n.removeprefix(_BASELINE): arrays[n] for n in arrays if n.startswith(_BASELINE)}
+        if self._baseline:
+            freezing.freeze(self._setup.model, self._phases[self._last_frozen])
+            replicas.write(self._named_weights(), self._baseline)
+            self._on_baseline(self._setup.model)
+
+    def _interrupted(self, phase: PhaseTraining) -> Interrupted:
+        where = f"training was told to stop (SIGTERM) in phase {phase.phase.name!r} after step {phase.step}"
+        if self._folder is None:
+            return Interrupted(f"{where}; there is no checkpoint folder, so it begins anew when it is started again")
+        return Interrupted(
+            f"{where}; its state is saved in {self._folder.folder}: start it again, and it goes on there"
+        )

@@ -2,6 +2,8 @@
 
 import io
 import random
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -114,13 +116,45 @@ def test_training_false_holds_inside_the_call_of_a_subclass(data: tuple[np.ndarr
 
 
 def test_training_false_is_overridden_by_fit_in_a_functional_model(data: tuple[np.ndarray, np.ndarray]) -> None:
-    """Why `Classifier` is a subclass; where this fails, it need not be one any more."""
+    """Why the backbone is not simply called; where this fails, `trainer.layer_graph` may not be needed any more."""
     base, norm = base_with_norm()
     inputs = keras.Input((4,))
     head = keras.layers.Dense(2, activation="softmax")
     model = compiled(keras.Model(inputs, head(base(inputs, training=False))))
     model.fit(*data, verbose=0)
     assert any(moved([np.zeros(4)], [np.array(norm.moving_mean)]))
+
+
+def test_a_functional_model_can_be_run_with_a_call_of_ones_own_for_each_layer() -> None:
+    """What `trainer.layer_graph` rests on, and no public method offers: nodes by depth, and a hook for each call."""
+    inputs = keras.Input((4,))
+    outputs = keras.layers.Add()([inputs, keras.layers.Dropout(0.5)(keras.layers.Dense(4, name="dense")(inputs))])
+    model = keras.Model(inputs, outputs)
+    nodes = [node for level in model._nodes_by_depth.values() for node in level]
+    assert {id(node.operation) for node in nodes} == {id(operation) for operation in model.operations}
+    assert {id(tensor) for node in nodes for tensor in node.output_tensors} >= {id(tensor) for tensor in model.outputs}
+    called = []
+
+    def hook(operation: keras.Operation) -> Callable[..., Any]:
+        called.append(operation)
+        return operation
+
+    found = model._run_through_graph(np.eye(4, dtype=np.float32), operation_fn=hook)
+    np.testing.assert_array_equal(found, model(np.eye(4)))
+    assert [type(operation).__name__ for operation in called] == ["Dense", "Dropout", "Add"]
+
+
+def test_batch_norm_in_training_mode_ignores_its_stored_statistics_if_it_is_trainable_only() -> None:
+    """Why a trainable BatchNormalization that is to use stored statistics must be called in inference mode."""
+    norm = keras.layers.BatchNormalization()
+    norm.build((None, 4))
+    inputs = np.arange(8, dtype=np.float32).reshape(2, 4)
+    in_inference = norm(inputs, training=False)
+    assert not np.array_equal(norm(inputs, training=True), in_inference)
+    norm.moving_mean.assign(np.zeros(4))
+    norm.moving_variance.assign(np.ones(4))
+    norm.trainable = False
+    np.testing.assert_array_equal(norm(inputs, training=True), in_inference)
 
 
 def test_keras_counts_padding_in_val_loss_and_not_in_weighted_metrics(data: tuple[np.ndarray, np.ndarray]) -> None:

@@ -15,7 +15,9 @@ def folder_of(root: str, execution: int, examples: str = "examples/7", **propert
     inputs.uri = f"{root}/Transform/{examples}"
     record.uri = f"{root}/FineTuner/training_record/{execution}"
     return checkpoint_folder(
-        {"examples": [inputs]}, {"training_record": [record]}, {"model_settings": "{}", "code_digest": "1", **properties}
+        {"examples": [inputs]},
+        {"training_record": [record]},
+        {"model_settings": "{}", "code_digest": "1", **properties},
     )
 
 

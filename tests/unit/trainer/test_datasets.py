@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import settings
 
-from trainer.classifier import build_classifier
-from trainer.datasets import Split, evaluation_batches, open_split, training_batches
+from trainer.datasets import Split, evaluation_batches, label_counts, open_split, training_batches
 from trainer.errors import ThawError
 from trainer.training import TrainingData
 
@@ -92,16 +90,30 @@ def test_a_split_that_fills_its_batches_has_no_padding(split: Split) -> None:
     np.testing.assert_array_equal(weights, np.ones((2, 26)))
 
 
-def test_the_loss_of_a_padded_batch_is_the_mean_over_its_real_examples(split: Split) -> None:
-    model = build_classifier(settings(), num_classes=3)
-    model.compile(loss="sparse_categorical_crossentropy")
-    for inputs, labels, weights in evaluation_batches(split, BATCH_SIZE):
-        probabilities = model(inputs, training=False)
-        found = model.compute_loss(inputs, labels, probabilities, weights)
-        real = weights.numpy() > 0
-        expected = -np.log(probabilities.numpy()[real, labels.numpy()[real]]).mean()
-        assert float(found) == pytest.approx(expected, rel=1e-5)
-        np.testing.assert_allclose(inputs["loss_scale"], BATCH_SIZE / real.sum())
+def test_what_real_examples_count_in_the_loss_adds_up_to_one_in_each_batch(split: Split) -> None:
+    for inputs, _, weights in evaluation_batches(split, BATCH_SIZE).as_numpy_iterator():
+        np.testing.assert_allclose(inputs["loss_share"], weights / weights.sum())
+        assert inputs["loss_share"].sum() == pytest.approx(1)
+
+
+def test_positions_count_the_examples_of_the_phase(split: Split) -> None:
+    batches = training_batches(split, BATCH_SIZE, seed=1, num_epochs=2)
+    positions = [inputs["position"] for inputs, _, _ in batches.as_numpy_iterator()]
+    np.testing.assert_array_equal(np.concatenate(positions), np.arange(2 * 4 * BATCH_SIZE))
+
+
+@pytest.mark.parametrize("first_step", range(9))
+def test_training_that_goes_on_sees_what_it_would_have_seen(split: Split, first_step: int) -> None:
+    whole = list(training_batches(split, BATCH_SIZE, seed=1, num_epochs=2).as_numpy_iterator())
+    rest = list(training_batches(split, BATCH_SIZE, 1, 2, first_step).as_numpy_iterator())
+    assert len(rest) == len(whole) - first_step
+    for expected, found in zip(whole[first_step:], rest, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, expected, found)
+
+
+def test_examples_are_counted_by_class(split: Split, digits: tuple[np.ndarray, np.ndarray]) -> None:
+    labels = digits[1][: split.num_examples]
+    assert label_counts(split, 4) == np.bincount(labels, minlength=4).tolist()
 
 
 def test_a_folder_without_examples_is_refused_by_name(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from trainer import progress, training
 from trainer.classifier import Classifier
 from trainer.devices import make_strategy
 from trainer.errors import FreezeContractError, ThawError
+from trainer.history import EpochRecord
+from trainer.phase_training import PhaseTraining
 from trainer.settings import ModelSettings
 from trainer.training import PhaseRecord, TrainingData, fine_tune
 
@@ -181,6 +184,30 @@ def test_one_and_two_replicas_give_the_same_weights_on_the_same_global_batches(
     assert two.phases[1].epochs[0].train_loss == pytest.approx(one.phases[1].epochs[0].train_loss, rel=1e-3)
 
 
+def test_what_happens_to_an_image_does_not_depend_on_the_replica_that_it_lies_on(training_data: TrainingData) -> None:
+    augmentation = {"horizontal_flip": True, "vertical_flip": True, "min_crop_fraction": 0.5, "colour_strength": 0.3}
+    phases = (head_phase(epochs=2, augmentation=augmentation), fine_tune_phase())
+    one = train(settings(phases=phases, batch_size_per_replica=16), training_data, num_replicas=1)
+    two = train(settings(phases=phases, batch_size_per_replica=8), training_data, num_replicas=2)
+    plain = train(settings(phases=(head_phase(epochs=2), fine_tune_phase())), training_data)
+    (path, _) = HEAD
+    np.testing.assert_allclose(two.at_baseline[0][path], one.at_baseline[0][path], atol=2e-4)
+    assert np.abs(plain.at_baseline[0][path] - one.at_baseline[0][path]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [{"rand_augment": {}}, {"erasing_probability": 0.5}, {"mix_up_alpha": 0.4, "cut_mix_alpha": 1.0}],
+    ids=str,
+)
+def test_every_augmentation_runs_within_a_training_step(
+    augmentation: dict[str, Any], training_data: TrainingData
+) -> None:
+    run = train(settings(phases=(head_phase(augmentation=augmentation), fine_tune_phase())), training_data)
+    plain = train(settings(), training_data)
+    assert run.phases[0].epochs[0].train_loss != plain.phases[0].epochs[0].train_loss
+
+
 def test_a_phase_whose_loss_is_no_number_is_an_error_that_names_the_learning_rate(
     training_data: TrainingData,
 ) -> None:
@@ -189,22 +216,154 @@ def test_a_phase_whose_loss_is_no_number_is_an_error_that_names_the_learning_rat
         train(plan, training_data)
 
 
+def become_no_number_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spoils the head after that epoch of each phase, as a step with a much too high rate would."""
+    original = PhaseTraining._evaluate
+
+    def spoil(phase: PhaseTraining, *arguments: Any) -> EpochRecord:
+        record = original(phase, *arguments)
+        if record.epoch == epoch:
+            bias = phase._setup.model.head.bias
+            bias.assign(np.full(bias.shape, np.nan, np.float32))
+        return record
+
+    monkeypatch.setattr(PhaseTraining, "_evaluate", spoil)
+
+
+def test_a_phase_that_diverges_after_a_good_epoch_ends_with_its_best_weights_and_a_warning(
+    training_data: TrainingData, eval_digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    become_no_number_after(2, monkeypatch)
+    plan = settings(phases=(head_phase(epochs=4), fine_tune_phase(epochs=4)))
+    words = (
+        "phase 'head' diverged: in epoch 3, at step 9 of the phase and learning rate 0.02, the loss was not a number"
+    )
+    with pytest.warns(UserWarning, match=words):
+        run = train(plan, training_data)
+    for phase in run.phases:
+        assert len(phase.epochs) == 2
+        assert phase.warning is not None
+        assert f"ends with the weights of epoch {phase.best_epoch}" in phase.warning
+    best = run.phases[1].epochs[run.phases[1].best_epoch - 1]
+    assert score(run.model, run.at_end, eval_digits)[0] == pytest.approx(best.eval_log_loss, rel=1e-4)
+
+
+def test_epochs_whose_eval_loss_is_no_number_are_never_the_best(
+    training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By accuracy they might be: a model that answers with no numbers is right by chance."""
+    original = PhaseTraining._run_evaluation
+
+    def spoil(phase: PhaseTraining, *arguments: Any) -> None:
+        original(phase, *arguments)
+        if len(phase.epochs) == 1:
+            nan = np.array([np.nan, 1.0, 1.0])
+            phase._steps.eval_totals.variables[0].assign(nan)
+
+    monkeypatch.setattr(PhaseTraining, "_run_evaluation", spoil)
+    head = head_phase(epochs=2, early_stopping_metric="accuracy")
+    run = train(settings(phases=(head, fine_tune_phase())), training_data)
+    assert run.phases[0].epochs[1].eval_accuracy == 1
+    assert run.phases[0].best_epoch == 1
+
+
+def test_the_best_epoch_is_chosen_by_the_metric_that_was_asked_for(training_data: TrainingData) -> None:
+    head = head_phase(epochs=8, learning_rate=0.3, early_stopping_metric="accuracy")
+    run = train(settings(phases=(head, fine_tune_phase())), training_data)
+    accuracies = [epoch.eval_accuracy for epoch in run.phases[0].epochs]
+    assert run.phases[0].best_epoch == 1 + accuracies.index(max(accuracies))
+
+
+def test_with_an_average_epochs_are_judged_by_it_and_the_phase_ends_with_it(
+    training_data: TrainingData, eval_digits: Digits
+) -> None:
+    phases = (head_phase(epochs=3, learning_rate=0.5), fine_tune_phase())
+    averaged = train(settings(ema_decay=0.9, phases=phases), training_data)
+    plain = train(settings(phases=phases), training_data)
+    first, second = averaged.phases[0], plain.phases[0]
+    assert [epoch.train_loss for epoch in first.epochs] == [epoch.train_loss for epoch in second.epochs]
+    assert first.epochs[0].eval_log_loss != second.epochs[0].eval_log_loss
+    best = first.epochs[first.best_epoch - 1]
+    assert score(averaged.model, averaged.at_baseline[0], eval_digits)[0] == pytest.approx(best.eval_log_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_a_phase_that_adapts_statistics_ends_with_those_of_its_best_epoch(
+    num_replicas: int, training_data: TrainingData, eval_digits: Digits
+) -> None:
+    adapting = fine_tune_phase(epochs=4, learning_rate=0.3, batch_norm="adapt", allow_higher_learning_rate=True)
+    plan = settings(phases=(head_phase(), adapting), batch_size_per_replica=16 // num_replicas)
+    run = train(plan, training_data, num_replicas)
+    phase = run.phases[1]
+    assert "block4_batch_norm/moving_variance" in phase.contract.changed
+    assert phase.best_epoch < len(phase.epochs), "no test of restoring if the last epoch is the best"
+    best = phase.epochs[phase.best_epoch - 1]
+    assert score(run.model, run.at_end, eval_digits)[0] == pytest.approx(best.eval_log_loss, rel=1e-3)
+
+
+def test_statistics_are_estimated_anew_after_the_phase_and_the_result_is_judged_once_more(
+    training_data: TrainingData, eval_digits: Digits
+) -> None:
+    run = train(settings(phases=(head_phase(), fine_tune_phase(batch_norm="recalibrate"))), training_data)
+    phase = run.phases[1]
+    assert "block4_batch_norm/moving_mean" in phase.contract.changed
+    assert phase.recalibrated is not None
+    assert phase.recalibrated.loss != phase.epochs[0].eval_log_loss
+    found = (phase.recalibrated.loss, phase.recalibrated.accuracy)
+    assert score(run.model, run.at_end, eval_digits) == pytest.approx(found, rel=1e-3)
+
+
+def test_rates_of_the_schedule_are_in_the_record(training_data: TrainingData) -> None:
+    head = head_phase(epochs=2, schedule="cosine")
+    run = train(settings(phases=(head, fine_tune_phase())), training_data)
+    (first,), (second,) = (epoch.learning_rates.values() for epoch in run.phases[0].epochs)
+    assert first == pytest.approx(0.02 * (1 + np.cos(np.pi * 3 / 8)) / 2)
+    assert second == pytest.approx(0.02 * (1 + np.cos(np.pi * 7 / 8)) / 2)
+
+
+def test_curves_of_each_phase_are_written_for_tensorboard(training_data: TrainingData, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train(settings(phases=(head_phase(epochs=3), fine_tune_phase())), training_data, log_dir=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"head", "fine_tune"}
+    events = EventAccumulator(str(tmp_path / "head" / "eval")).Reload()
+    found = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("epoch_loss")]
+    np.testing.assert_allclose(found, [epoch.eval_log_loss for epoch in run.phases[0].epochs], rtol=1e-6)
+    assert "learning_rate/head" in EventAccumulator(str(tmp_path / "head" / "train")).Reload().Tags()["tensors"]
+
+
+def test_too_little_memory_is_an_error_that_says_which_batch_size_to_try(
+    training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(PhaseTraining, "_train_epoch", fail)
+    with pytest.raises(ThawError, match="not enough memory for a batch_size_per_replica of 16; try 8"):
+        train(settings(), training_data)
+
+
+def test_rare_classes_count_more_when_classes_are_balanced(training_data: TrainingData) -> None:
+    plain = train(settings(), training_data)
+    balanced = train(settings(loss={"class_weights": "balanced"}), training_data)
+    assert changed(plain.at_baseline[0], balanced.at_baseline[0]) == {*HEAD}
+
+
 @pytest.fixture
 def drift_in_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
     """At the end of each epoch, changes the variables that the test appends, on one replica: (path, replica)."""
     planted: list[tuple[str, int]] = []
-    original = training._History.on_epoch_end
+    original = PhaseTraining._evaluate
 
-    def plant(callback: training._History, epoch: int, logs: dict[str, float] | None = None) -> None:
-        original(callback, epoch, logs)
+    def plant(phase: PhaseTraining, *arguments: Any) -> EpochRecord:
+        record = original(phase, *arguments)
         for path, replica in planted:
-            (variable,) = (found for found in callback.model.weights if found.path == path)
+            (variable,) = (found for found in phase._setup.model.weights if found.path == path)
             component = variable.value.values[replica]
             component.assign(component + 1e-3)
+        return record
 
-    monkeypatch.setattr(training._History, "on_epoch_end", plant)
-    # Restoring the best weights would put the planted change right again.
-    monkeypatch.setattr(training, "_best_weights", lambda phase: tf.keras.callbacks.Callback())
+    monkeypatch.setattr(PhaseTraining, "_evaluate", plant)
     yield planted
 
 

@@ -1,0 +1,107 @@
+"""What phases and epochs did: the records, and what follows from them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from trainer.errors import ThawError
+from trainer.freeze_contract import ContractReport
+from trainer.freezing import TrainableSet
+from trainer.phase_settings import PhaseSettings
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over examples; nan where there are none.
+
+    Attributes:
+        loss: in nats.
+        accuracy: share whose most probable class is right.
+    """
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of the history; losses are in nats.
+
+    Attributes:
+        phase: name of the phase.
+        epoch: counted from 1 within the phase.
+        train_loss: mean over the epoch's examples as they were trained on, while the weights were changing.
+        train_accuracy: likewise.
+        eval_log_loss: mean over the eval split, after the epoch.
+        eval_accuracy: likewise.
+        learning_rates: of the epoch's last step, by the name of the rate group.
+    """
+
+    phase: str
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    eval_log_loss: float
+    eval_accuracy: float
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the model gave an answer at all; where its outputs are no numbers, its accuracy still is one."""
+        return math.isfinite(self.eval_log_loss)
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """What a phase was and did.
+
+    Attributes:
+        settings: as configured.
+        trainable: the freeze boundary, resolved.
+        contract: which variables changed, and that no frozen one did.
+        epochs: the history.
+        best_epoch: whose weights the phase ended with, counted from 1.
+        warning: what went wrong without ending the run, in words; or None.
+        recalibrated: of the eval split, after statistics were estimated anew; None where they were not.
+    """
+
+    settings: PhaseSettings
+    trainable: TrainableSet
+    contract: ContractReport
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int
+    warning: str | None = None
+    recalibrated: Summary | None = None
+
+
+def best_of(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> int | None:
+    """The best epoch by the phase's metric, counted from 1, the first of equals; None where none is good."""
+    good = [record for record in epochs if record.is_good]
+    if not good:
+        return None
+    if phase.early_stopping_metric == "accuracy":
+        return max(good, key=lambda record: record.eval_accuracy).epoch
+    return min(good, key=lambda record: record.eval_log_loss).epoch
+
+
+def is_over(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> bool:
+    """Whether all epochs are done, or as many as `early_stopping_patience` were no better than the best."""
+    if len(epochs) >= phase.epochs:
+        return True
+    num_worse = len(epochs) - (best_of(phase, epochs) or 0)
+    return phase.early_stopping_patience is not None and bool(epochs) and num_worse >= phase.early_stopping_patience
+
+
+def best_or_error(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> int:
+    """`best_of`.
+
+    Raises:
+        ThawError: no epoch is good.
+    """
+    best = best_of(phase, epochs)
+    if best is None:
+        raise ThawError(
+            f"phase {phase.name!r} diverged: its log loss is not a number in any epoch; lower its "
+            f"learning_rate ({phase.learning_rate:g})"
+        )
+    return best

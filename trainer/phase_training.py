@@ -1,0 +1,275 @@
+"""One phase of training: its epochs, its best weights, and its state as a checkpoint has it."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import (
+    batch_norm,
+    datasets,
+    freeze_contract,
+    freezing,
+    history,
+    optimizers,
+    rate_groups,
+    replicas,
+    schedules,
+)
+from trainer.averaging import MovingAverage
+from trainer.classifier import Classifier
+from trainer.datasets import Split
+from trainer.errors import ThawError
+from trainer.history import EpochRecord, PhaseRecord, Summary
+from trainer.interruption import StopAsked, StopRequest
+from trainer.replicas import Array, Components
+from trainer.settings import ModelSettings, PhaseSettings
+from trainer.steps import Steps
+
+# How often the loss is looked at: to read it, the host waits for the accelerator.
+_STEPS_BETWEEN_LOOKS = 50
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What to train on and what to choose epochs by."""
+
+    train: Split
+    eval: Split
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all phases of a training share.
+
+    Attributes:
+        settings: the plan.
+        data: transformed examples.
+        model: that is trained.
+        strategy: on which devices.
+        weights_of_classes: float32 [classes], or None.
+    """
+
+    settings: ModelSettings
+    data: TrainingData
+    model: Classifier
+    strategy: tf.distribute.Strategy
+    weights_of_classes: np.ndarray[Any, Any] | None
+
+    @property
+    def global_batch_size(self) -> int:
+        """Examples per step, over all replicas."""
+        return int(self.settings.batch_size_per_replica * self.strategy.num_replicas_in_sync)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on while a phase trains.
+
+    Attributes:
+        after_step: called after each step, when all state is in place.
+        on_epoch: called after each evaluation.
+        stop: whether to stop.
+    """
+
+    after_step: Callable[["PhaseTraining"], None]
+    on_epoch: Callable[[EpochRecord], None]
+    stop: StopRequest
+
+    def stop_if_asked(self) -> None:
+        """Raises StopAsked if somebody wants the training to stop."""
+        if self.stop.is_set:
+            raise StopAsked
+
+
+class PhaseTraining:
+    """A phase that is being trained.
+
+    Attributes:
+        step: how many steps are done.
+        epochs: the evaluated ones.
+        first_iterations: updates that variables had before, see `trainer.optimizers.build`.
+        digests_before: of all variables before the phase.
+    """
+
+    def __init__(self, setup: Setup, index: int, first_iterations: Mapping[str, int]) -> None:
+        """Freezes and unfreezes, and makes the graphs anew: once traced, they take no notice of `trainable`."""
+        self._setup, self._index = setup, index
+        self.phase: PhaseSettings = setup.settings.phases[index]
+        self.step = 0
+        self.epochs: list[EpochRecord] = []
+        self.first_iterations = dict(first_iterations)
+        self.digests_before = freeze_contract.digest_variables(setup.model)
+        self._num_batches = setup.data.train.num_batches(setup.global_batch_size)
+        self._best: dict[str, Array] = {}
+        with setup.strategy.scope():
+            self.trainable = freezing.freeze(setup.model, self.phase)
+            self._make_steps()
+
+    def _make_steps(self) -> None:
+        settings, model = self._setup.settings, self._setup.model
+        rates = schedules.rates_of(self.phase, self.phase.epochs * self._num_batches)
+        groups = rate_groups.groups_of(model, self.phase)
+        self.optimizers = optimizers.build(groups, self.phase, rates, self.first_iterations)
+        decay = settings.ema_decay
+        self._average = None if decay is None else MovingAverage(model.trainable_variables, decay)
+        self._steps = Steps(
+            model, self.phase, settings, self.optimizers, self._average, self._setup.weights_of_classes, self._seed
+        )
+
+    @property
+    def _seed(self) -> int:
+        """Of the augmentation; no two phases of a run share one."""
+        return (self._setup.settings.seed * 1_000_003 + self._index) % (2**31 - 1)
+
+    @property
+    def _variables(self) -> Components:
+        """Everything that a step changes."""
+        averages = self._average.variables if self._average is not None else []
+        return {
+            **replicas.name_components("model", self._setup.model.variables),
+            **replicas.name_components("optimizers", self.optimizers.variables),
+            **replicas.name_components("averages", averages),
+            **replicas.name_components("totals", self._steps.train_totals.variables),
+        }
+
+    @property
+    def _kept(self) -> Components:
+        """What the phase ends with as it was after its best epoch.
+
+        Frozen variables are not among them: were one to change, restoring it would hide that from the freeze contract.
+        """
+        model = self._setup.model
+        free = {variable.path for variable in model.trainable_variables} | model.modes.moving_statistics
+        kept = replicas.name_components("model", [weight for weight in model.weights if weight.path in free])
+        following = self._setup.settings.phases[self._index + 1 : self._index + 2]
+        if following and following[0].optimizer.state == "carry":
+            kept.update(replicas.name_components("optimizers", self.optimizers.variables))
+        return kept
+
+    def arrays(self) -> dict[str, Array]:
+        """The values of all variables, and the best ones so far."""
+        return {**replicas.read(self._variables), **{f"best/{name}": value for name, value in self._best.items()}}
+
+    def restore(
+        self, step: int, epochs: Iterable[EpochRecord], digests: Iterable[str], arrays: Mapping[str, Array]
+    ) -> None:
+        """Goes back to where `arrays` were taken."""
+        self.step, self.epochs = step, list(epochs)
+        self.digests_before = dict(zip(self.digests_before, digests, strict=True))
+        prefix = "best/"
+        names = self._variables
+        replicas.write(names, {name: value for name, value in arrays.items() if name in names})
+        self._best = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+    def train(self, watch: "Watch") -> PhaseRecord:
+        """Trains to the end, from the step where it stands.
+
+        Raises:
+            StopAsked: `watch` says so; the state is that after a whole step.
+            ThawError: the loss was a number in no epoch.
+            FreezeContractError: a frozen variable changed.
+        """
+        warning = self._train_epochs(watch)
+        best_epoch = history.best_or_error(self.phase, self.epochs)
+        replicas.write(self._kept, self._best)
+        recalibrated = self._recalibrate(watch) if self.phase.batch_norm == "recalibrate" else None
+        contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before)
+        return PhaseRecord(self.phase, self.trainable, contract, tuple(self.epochs), best_epoch, warning, recalibrated)
+
+    def _train_epochs(self, watch: "Watch") -> str | None:
+        """Returns a warning where the loss ceased to be a number after a good epoch."""
+        batches = self._batches()
+        while not history.is_over(self.phase, self.epochs):
+            bad_step = self._train_epoch(batches, watch)
+            if bad_step is not None:
+                return self._diverged(bad_step)
+            watch.on_epoch(self._evaluate(watch))
+        return None
+
+    def _batches(self) -> Iterator[Any]:
+        setup = self._setup
+        batches = datasets.training_batches(
+            # The phase's number joins the seed, so that no two phases see the same order.
+            setup.data.train,
+            setup.global_batch_size,
+            setup.settings.seed + self._index,
+            self.phase.epochs,
+            self.step,
+        )
+        return iter(setup.strategy.experimental_distribute_dataset(batches))
+
+    def _train_epoch(self, batches: Iterator[Any], watch: "Watch") -> int | None:
+        """Returns the first step of the epoch, counted from 1, whose loss was no number; None where all were."""
+        end = (len(self.epochs) + 1) * self._num_batches
+        while self.step < end:
+            self._steps.train(batches)
+            self.step += 1
+            if self.step % _STEPS_BETWEEN_LOOKS == 0 or self.step == end:
+                bad_step = self._steps.train_totals.first_bad_step()
+                if bad_step is not None:
+                    return bad_step
+            watch.after_step(self)
+            watch.stop_if_asked()
+        return None
+
+    def _diverged(self, bad_step: int) -> str:
+        step = len(self.epochs) * self._num_batches + bad_step
+        rate = schedules.rate(self.phase, self.phase.epochs * self._num_batches)(step - 1)
+        what = (
+            f"phase {self.phase.name!r} diverged: in epoch {len(self.epochs) + 1}, at step {step} of the phase and "
+            f"learning rate {rate:g}, the loss was not a number"
+        )
+        best = history.best_of(self.phase, self.epochs)
+        remedy = (
+            f"lower its learning_rate ({self.phase.learning_rate:g}), give it a warmup_fraction or an "
+            "optimizer.clip_norm, or look for damaged examples"
+        )
+        if best is None:
+            raise ThawError(f"{what}; {remedy}")
+        warning = f"{what}; the phase ends with the weights of epoch {best}. To train on, {remedy}"
+        warnings.warn(warning, stacklevel=2)
+        return warning
+
+    def _evaluate(self, watch: "Watch") -> EpochRecord:
+        """Judges the epoch by the averaged weights if there are any, and notes them if they are the best so far."""
+        trained = self._steps.train_totals.summary()
+        with self._average.in_place() if self._average is not None else contextlib.nullcontext():
+            self._run_evaluation(watch)
+            evaluated = self._steps.eval_totals.summary()
+            record = EpochRecord(
+                phase=self.phase.name,
+                epoch=len(self.epochs) + 1,
+                train_loss=trained.loss,
+                train_accuracy=trained.accuracy,
+                eval_log_loss=evaluated.loss,
+                eval_accuracy=evaluated.accuracy,
+                learning_rates=self.optimizers.rates(),
+            )
+            self.epochs.append(record)
+            if history.best_of(self.phase, self.epochs) == record.epoch:
+                self._best = replicas.read(self._kept)
+        self._steps.train_totals.reset()
+        return record
+
+    def _recalibrate(self, watch: "Watch") -> Summary:
+        setup = self._setup
+        seed = setup.settings.seed + self._index
+        batches = datasets.training_batches(setup.data.train, setup.global_batch_size, seed, num_epochs=1)
+        batch_norm.recalibrate(setup.model, batches, setup.strategy)
+        self._run_evaluation(watch)
+        return self._steps.eval_totals.summary()
+
+    def _run_evaluation(self, watch: "Watch") -> None:
+        setup = self._setup
+        self._steps.eval_totals.reset()
+        batches = datasets.evaluation_batches(setup.data.eval, setup.global_batch_size)
+        distributed = iter(setup.strategy.experimental_distribute_dataset(batches))
+        for _ in range(setup.data.eval.num_batches(setup.global_batch_size)):
+            self._steps.evaluate(distributed)
+            watch.stop_if_asked()

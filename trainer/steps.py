@@ -1,0 +1,140 @@
+"""One step of training or evaluation, as a graph that runs on every replica."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import augmentation
+from trainer.averaging import MovingAverage
+from trainer.classifier import Classifier
+from trainer.history import Summary
+from trainer.losses import loss_per_example
+from trainer.optimizers import Optimizers
+from trainer.replicas import components, local_variable
+from trainer.settings import ModelSettings, PhaseSettings
+
+Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
+
+
+class Totals:
+    """Sums over examples, kept on each replica and added up when they are read; in float64, so that order is nothing.
+
+    They are variables, so that a checkpoint in the middle of an epoch holds them.
+    """
+
+    def __init__(self) -> None:
+        """To be made in the strategy's scope."""
+        self._sums = local_variable(np.zeros(3), "sums")
+        self._num_steps = local_variable(np.int64(0), "num_steps")
+        self._first_bad_step = local_variable(np.int64(0), "first_bad_step")
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """Their state."""
+        return [self._sums, self._num_steps, self._first_bad_step]
+
+    def add(self, losses: tf.Tensor, is_right: tf.Tensor, weights: tf.Tensor) -> None:
+        """Adds a batch, on each replica.
+
+        Args:
+            losses: float32 [batch].
+            is_right: bool [batch].
+            weights: float32 [batch]; 0 for padding, whose loss may be anything.
+        """
+        losses = tf.where(weights > 0, losses, 0.0)
+        columns = tf.stack([losses * weights, tf.cast(is_right, tf.float32) * weights, weights])
+        self._sums.assign_add(tf.reduce_sum(tf.cast(columns, tf.float64), axis=1))
+        number = self._num_steps.assign_add(1)
+        is_first = tf.equal(self._first_bad_step, 0) & ~tf.reduce_all(tf.math.is_finite(losses))
+        self._first_bad_step.assign_add(tf.where(is_first, number, tf.zeros_like(number)))
+
+    def summary(self) -> Summary:
+        """The means so far."""
+        loss, num_right, weight = np.sum([np.array(component) for component in components(self._sums)], axis=0)
+        return (
+            Summary(float(loss / weight), float(num_right / weight)) if weight else Summary(float("nan"), float("nan"))
+        )
+
+    def first_bad_step(self) -> int | None:
+        """Which step, counted from 1, was the first with a loss that is infinite or no number; None where none was."""
+        found = [int(component) for component in components(self._first_bad_step)]
+        return min((step for step in found if step), default=None)
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        for variable in self.variables:
+            for component in components(variable):
+                component.assign(tf.zeros_like(component))
+
+
+class Steps:
+    """The graphs of a phase. `train` and `evaluate` take the next batch from a distributed iterator."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        phase: PhaseSettings,
+        settings: ModelSettings,
+        optimizers: Optimizers,
+        average: MovingAverage | None,
+        weights_of_classes: np.ndarray[Any, Any] | None,
+        seed: int,
+    ) -> None:
+        """To be made in the strategy's scope.
+
+        Args:
+            model: with `trainable` as the phase has it; what it is when a graph is traced, counts.
+            phase: its augmentation.
+            settings: the loss.
+            optimizers: of the phase.
+            average: of the weights, or None.
+            weights_of_classes: float32 [classes], or None.
+            seed: of the augmentation.
+        """
+        self._model, self._phase, self._settings = model, phase, settings
+        self._optimizers, self._average = optimizers, average
+        self._weights_of_classes, self._seed = weights_of_classes, seed
+        self._strategy = tf.distribute.get_strategy()
+        self.train_totals, self.eval_totals = Totals(), Totals()
+        self.train = tf.function(self._train, autograph=False)
+        self.evaluate = tf.function(self._evaluate, autograph=False)
+
+    def _train(self, batches: Iterator[Batch]) -> None:
+        self._strategy.run(self._train_on_replica, args=next(batches))
+
+    def _evaluate(self, batches: Iterator[Batch]) -> None:
+        self._strategy.run(self._evaluate_on_replica, args=next(batches))
+
+    def _train_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
+        pixels, labels = self._vary(inputs, label_ids, weights)
+        trained = self._optimizers.trained
+        with tf.GradientTape() as tape:
+            logits = self._model.logits(pixels, training=True)
+            losses = loss_per_example(self._settings.loss, labels, logits, self._weights_of_classes)
+            # The shares add up to 1 over all replicas, and so do the gradients to that of the mean.
+            loss = tf.reduce_sum(losses * inputs["loss_share"])
+        self._optimizers.apply(tape.gradient(loss, [variable.value for variable in trained]))
+        if self._average is not None:
+            self._average.update()
+        is_right = tf.equal(tf.argmax(logits, axis=-1), tf.argmax(labels, axis=-1))
+        self.train_totals.add(losses, is_right, weights)
+
+    def _evaluate_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
+        logits = tf.cast(self._model.logits(inputs["pixels"], training=False), tf.float32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label_ids, logits)
+        self.eval_totals.add(losses, tf.equal(tf.argmax(logits, axis=-1), label_ids), weights)
+
+    def _vary(
+        self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        labels = tf.one_hot(label_ids, self._model.head.units)
+        if self._phase.augmentation.changes_nothing:
+            return inputs["pixels"], labels
+        positions = tf.cast(inputs["position"], tf.int32)
+        seeds = tf.stack([tf.fill(tf.shape(positions), tf.constant(self._seed, tf.int32)), positions], axis=1)
+        varied: tuple[tf.Tensor, tf.Tensor] = augmentation.augment(
+            self._phase.augmentation, inputs["pixels"], labels, weights, seeds
+        )
+        return varied

@@ -1,0 +1,75 @@
+"""What must be known to go on with a training as if nothing had happened: its state beside the variables' values."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+from pydantic import TypeAdapter
+
+from trainer.datasets import Split
+from trainer.history import EpochRecord, PhaseRecord
+from trainer.settings import ModelSettings
+
+# To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands.
+
+    The position in the data is the step: order and augmentation are functions of seed and position. Totals, moments,
+    averages, the best weights so far and the states of random generators are among the checkpoint's arrays.
+
+    Attributes:
+        phase: its number, from 0; as many as there are where all are done.
+        step: how many the phase has done.
+        first_iterations: see `trainer.optimizers.build`; of each of the model's weights in their order, since layers
+            without a name of their own get another one each time a model is built.
+        digests: of the weights before the phase, likewise.
+        epochs: of the phase, evaluated ones only.
+        records: of the phases before.
+    """
+
+    phase: int
+    step: int
+    first_iterations: tuple[int, ...]
+    digests: tuple[str, ...]
+    epochs: tuple[EpochRecord, ...]
+    records: tuple[PhaseRecord, ...]
+
+
+def to_json(state: TrainingState) -> dict[str, Any]:
+    """Plain values, numbers that are none included."""
+    values: dict[str, Any] = TypeAdapter(TrainingState).dump_python(state)
+    return values
+
+
+def from_json(values: Any) -> TrainingState:
+    """The state that `to_json` had."""
+    return TypeAdapter(TrainingState).validate_json(json.dumps(values))
+
+
+def training_digest(settings: ModelSettings, splits: dict[str, Split], num_classes: int, num_replicas: int) -> str:
+    """One digest of everything that decides what a training gives; reads all training data."""
+    parts = {
+        "format": _FORMAT,
+        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps"}),
+        "splits": {name: _digest_of_files(split.files) for name, split in splits.items()},
+        "num_classes": num_classes,
+        "num_replicas": num_replicas,
+        "versions": [tf.__version__, keras.__version__],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_of_files(files: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
