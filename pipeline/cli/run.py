@@ -19,6 +19,7 @@ from pipeline.cli.screen import console_on, duration, print_command, short_path
 from pipeline.config import Configuration, load_configuration
 from pipeline.config.places import check_places
 from pipeline.run_record import RunRecord, StepRecord
+from trainer import interruption
 from trainer.errors import ThawError
 from trainer.progress import listening
 
@@ -66,6 +67,9 @@ def _run(configuration: Configuration, run_dir: Path, console: Console) -> RunRe
     except KeyboardInterrupt as error:
         recorder.end("interrupted", "stopped from outside (Ctrl-C or kill)")
         raise Interrupted("interrupted; the same command goes on where it stopped") from error
+    except interruption.Interrupted as error:
+        recorder.end("interrupted", str(error))
+        raise Interrupted(f"interrupted; {error}") from error
     except ThawError as error:
         recorder.end("failed", str(error))
         error.add_note(_where_the_log_is(run_dir))
