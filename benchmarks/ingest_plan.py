@@ -66,7 +66,7 @@ def plan_of(
 
 
 FULL = plan_of((2000, 10_000), (40, 160), (200, 600), num_rounds=3)
-SMOKE = plan_of((120, 240), (4, 8), (60, 120), num_rounds=1)
+SMOKE = plan_of((120, 240), (18, 36), (60, 120), num_rounds=1)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ def measure_thaw(photographs: Path, work: Path, scaled_decoding: bool = False) -
 
     devices.prepare(None)
     memory_mib = memory_so_far_mib()
-    settings = IngestionSettings(images=str(photographs), splits=SplitWeights(**_SPLITS), max_refused_fraction=0.0)
+    settings = IngestionSettings(
+        images=str(photographs), splits=SplitWeights(**_SPLITS), max_refused_fraction=0.0, stratify=True
+    )
     example_gen = ImageExampleGen(settings)
     examples = example_gen.outputs["examples"]
     statistics_gen = StatisticsGen(examples=examples, quarantine=example_gen.outputs["quarantine"])
