@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from trainer.history import PhaseRecord
+from trainer.plots import draw_curves
 from trainer.settings import ModelSettings
 
 FILE_NAME = "training.json"
+CURVES_FILE = "curves.png"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
 def write_record(
     folder: Path, settings: ModelSettings, phases: Sequence[PhaseRecord], labels: Sequence[str], devices: str
 ) -> None:
-    """Writes `training.json`.
+    """Writes `training.json`, and the curves as a picture.
 
     Args:
         folder: an existing folder.
@@ -34,6 +36,7 @@ def write_record(
     }
     text = json.dumps(_finite(content), indent=2, allow_nan=False)
     (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+    draw_curves(phases, folder / CURVES_FILE)
 
 
 def _phase(phase: PhaseRecord) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pipeline.cli.next_steps import print_next_steps
 from pipeline.cli.report import places, print_outcome, print_places, status_text
 from pipeline.cli.roots import roots_of
 from pipeline.cli.screen import command_name, duration, local_time, print_path, short_path, stdout_console
+from pipeline.cli.training_table import print_training
 from pipeline.config import Configuration, load_configuration
 from pipeline.run_record import CONFIG_FILE, LOG_FILE, RunRecord, read, run_ids, runs_dir
 from trainer.errors import ConfigurationError
@@ -31,6 +32,7 @@ def show(run: str, config: Path | None, root: Path | None) -> int:
     console = stdout_console()
     _print_head(console, record)
     _print_steps(console, record)
+    print_training(console, record)
     print_outcome(console, record, with_reasons=True)
     run_dir = runs_dir(place) / run_id
     if record.error:

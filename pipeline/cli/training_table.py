@@ -1,0 +1,70 @@
+"""What trained in a run, phase by phase, as its training record has it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from pipeline.cli.screen import counted
+from pipeline.run_record import RunRecord
+
+TRAINING_RECORD = "training record"
+_FILE_NAME = "training.json"
+
+
+def print_training(console: Console, record: RunRecord) -> None:
+    """Prints a line per phase, and its warning where it has one; nothing for a run that trained nothing."""
+    phases = _phases(record)
+    if not phases:
+        return
+    console.print()
+    console.print(training_table(phases))
+    for phase in phases:
+        if phase["warning"]:
+            console.print(Padding(f"! {phase['warning']}", (0, 0, 0, 2), expand=False), style="yellow")
+
+
+def training_table(phases: list[dict[str, Any]]) -> Table:
+    """A row per phase of the training record."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("phase", "trains", "BatchNorm"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "epochs", "kept", "eval log loss", "eval accuracy"):
+        table.add_column(name, justify="right")
+    for phase in phases:
+        best = phase["epochs"][phase["best_epoch"] - 1]
+        trainable = phase["trainable"]
+        table.add_row(
+            phase["name"],
+            _what_trains(trainable),
+            trainable["batch_norm"]["policy"],
+            f"{trainable['num_trained_parameters']:,} of {trainable['num_parameters']:,}",
+            str(len(phase["epochs"])),
+            str(phase["best_epoch"]),
+            f"{best['eval_log_loss']:.4f}",
+            f"{best['eval_accuracy']:.4f}",
+        )
+    return table
+
+
+def _what_trains(trainable: dict[str, Any]) -> str:
+    blocks, layers = trainable["blocks"], trainable["layers"]
+    if not layers:
+        return "the head"
+    where = blocks[0] if len(blocks) == 1 else f"{blocks[0]} to {blocks[-1]}"
+    return f"the head, and {counted(len(layers), 'layer')} in {where}"
+
+
+def _phases(record: RunRecord) -> list[dict[str, Any]]:
+    folder = record.uris.get(TRAINING_RECORD)
+    try:
+        content = json.loads(Path(folder, _FILE_NAME).read_text(encoding="utf-8")) if folder else {}
+    except (OSError, ValueError):  # a run whose artifacts are gone is still shown
+        return []
+    phases = content.get("phases", [])
+    is_known = all("blocks" in phase.get("trainable", {}) for phase in phases)  # other versions wrote less
+    return phases if is_known else []
