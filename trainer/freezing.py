@@ -83,7 +83,7 @@ def freeze(model: Classifier, phase: PhaseSettings) -> TrainableSet:
 
 
 def _set_trainable(model: Classifier, resolved: Resolved, policy: BatchNormPolicy, affine_alone: bool) -> None:
-    """Setting `trainable` on a model sets it on every layer inside, so the order matters: all, then each."""
+    """Setting `trainable` on a model sets it on every layer inside, if it changes there: so each layer is set, too."""
     model.trainable = True
     for index, layer in enumerate(model.backbone.layers):
         layer.trainable = index in resolved.layers

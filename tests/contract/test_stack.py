@@ -3,6 +3,7 @@
 import io
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -168,6 +169,98 @@ def test_keras_counts_padding_in_val_loss_and_not_in_weighted_metrics(data: tupl
     probabilities = model.predict(inputs, verbose=0)[np.arange(32), labels]
     assert found["log_loss"] == pytest.approx(-np.log(probabilities[:16]).mean(), rel=1e-4)
     assert found["loss"] == pytest.approx(found["log_loss"] / 2, rel=1e-4)
+
+
+def test_setting_trainable_of_a_model_reaches_its_layers_only_if_the_model_changes() -> None:
+    """Why `trainer.freezing` sets each layer for itself: TensorFlow drops an assignment of what is there already."""
+    base, norm = base_with_norm()
+    norm.trainable = False
+    base.trainable = True
+    assert not norm.trainable
+    base.trainable = False
+    base.trainable = True
+    assert norm.trainable
+
+
+def test_an_optimizer_refuses_variables_that_it_was_not_built_for() -> None:
+    first, later, gradient = keras.Variable(1.0), keras.Variable(1.0), tf.constant(1.0)
+    optimizer = keras.optimizers.Adam()
+    optimizer.apply([gradient], [first])
+    with pytest.raises(ValueError, match="Unknown variable"):
+        optimizer.apply([gradient, gradient], [first, later])
+    built_for_both = keras.optimizers.Adam()
+    built_for_both.build([first, later])
+    built_for_both.apply([gradient], [first])
+    built_for_both.apply([gradient, gradient], [first, later])
+
+
+@pytest.mark.parametrize(("num_updates_before", "factor"), [(0, 1.0), (10_000, 0.1 / 0.001**0.5)])
+def test_adam_moves_a_new_variable_three_times_too_far_with_the_count_of_an_old_one(
+    num_updates_before: int, factor: float
+) -> None:
+    """Why newly unfrozen variables get an optimizer of their own."""
+    weight = keras.Variable(0.0)
+    optimizer = keras.optimizers.Adam(0.1)
+    optimizer.build([weight])
+    optimizer.iterations.assign(num_updates_before)
+    optimizer.apply([tf.constant(1.0)], [weight])
+    assert float(np.array(weight)) == pytest.approx(-0.1 * factor, rel=1e-3)
+
+
+def test_momentum_of_sgd_holds_the_rates_of_earlier_updates() -> None:
+    """Why carried momentum shrinks with the rate: here a gradient of 0 moves the weight by 90 times the new rate."""
+    weight = keras.Variable(0.0)
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    optimizer.apply([tf.constant(1.0)], [weight])
+    before = float(np.array(weight))
+    optimizer.learning_rate = 0.001
+    optimizer.apply([tf.constant(0.0)], [weight])
+    assert float(np.array(weight)) - before == pytest.approx(-0.09)
+
+
+def test_weights_of_another_phase_come_without_optimizer_state_and_only_a_warning_says_so(
+    data: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    def model_with(trainable: bool) -> keras.Model:
+        model = dense_after(keras.layers.Dense(4, trainable=trainable))
+        model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+        return model
+
+    path = tmp_path / "head.weights.h5"
+    head, unfrozen = model_with(False), model_with(True)
+    head.fit(*data, verbose=0)
+    head.save_weights(path)
+    unfrozen.optimizer.build(unfrozen.trainable_variables)
+    with pytest.warns(UserWarning, match="Skipping variable loading for optimizer"):
+        unfrozen.load_weights(path)
+    assert not any(moved(head.get_weights(), unfrozen.get_weights()))
+    assert (int(np.array(head.optimizer.iterations)), int(np.array(unfrozen.optimizer.iterations))) == (1, 0)
+
+
+def test_keras_repeats_steps_of_an_interrupted_epoch(data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    """Why checkpoints are our own: of 12 steps that are due, 14 are done."""
+
+    def train(dies_after: int) -> int:
+        model = compiled(dense_after())
+
+        def die(batch: int, logs: dict[str, float] | None = None) -> None:
+            if int(np.array(model.optimizer.iterations)) == dies_after:
+                raise InterruptedError
+
+        backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"), save_freq=2)
+        callbacks = [backup, keras.callbacks.LambdaCallback(on_train_batch_end=die)]
+        model.fit(*data, batch_size=8, epochs=3, callbacks=callbacks, verbose=0)
+        return int(np.array(model.optimizer.iterations))
+
+    with pytest.raises(InterruptedError):
+        train(dies_after=6)
+    assert train(dies_after=0) == 14
+
+
+def test_keras_does_not_read_a_saved_model_back(tmp_path: Path) -> None:
+    dense_after().export(str(tmp_path), verbose=False)
+    with pytest.raises(ValueError, match="legacy SavedModel format is not supported"):
+        keras.models.load_model(str(tmp_path))
 
 
 @pytest.mark.parametrize(("antialias", "is_close"), [(True, True), (False, False)])

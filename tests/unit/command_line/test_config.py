@@ -164,12 +164,15 @@ def test_missing_section_is_told(edited: Edit) -> None:
         ("data.pattern=../*/*", "data.pattern: '../*/*' must stay inside data.images"),
         (
             "model.phases.1.unfreeze=some",
-            "unfreeze: 'some' must be 'none' or 'all' or a mapping of keys to values",
+            "unfreeze: 'some' must be 'none', 'batch_norm' or 'all' or a mapping of keys to values",
         ),
-        ("model.phases.1.unfreeze=3", "unfreeze: 3 must be 'none' or 'all' or a mapping of keys to values"),
+        (
+            "model.phases.1.unfreeze=3",
+            "unfreeze: 3 must be 'none', 'batch_norm' or 'all' or a mapping of keys to values",
+        ),
         (
             "model.phases.1.unfreeze.laier=x",
-            "unfreeze.laier: no such key; nearest: layer; allowed here: fraction,",
+            "unfreeze.laier: no such key; nearest: layer; allowed here: block, cut_blocks,",
         ),
         ("model.phases.1.unfreeze.last_layers=0", "unfreeze.last_layers: 0 must be at least 1"),
     ],
@@ -197,9 +200,8 @@ def test_error_in_an_entry_of_a_list_is_told_once(config_path: Path) -> None:
 
 def test_boundary_with_two_fields_is_told(config_path: Path) -> None:
     message = told(config_path, "model.phases.1.unfreeze={layer: block4_conv, fraction: 0.5}")
-    assert (
-        "model.phases.1.unfreeze: give exactly one of layer, last_layers, fraction; found layer and fraction" in message
-    )
+    kinds = "layer, block, last_layers, last_blocks, fraction, parameter_fraction, pattern"
+    assert f"model.phases.1.unfreeze: give exactly one of {kinds}; found layer and fraction" in message
     assert "a problem in the configuration" in message
 
 
