@@ -17,6 +17,7 @@ from pipeline.config import BeamSettings, Configuration
 from pipeline.graph import build_components
 from pipeline.lineage import StepOutputs, read_outputs
 from pipeline.local import DATA_STEPS, RunOutcome, StepEvent, StepState, step_names
+from pipeline.run_record import TRAINING_RECORD
 from trainer import devices
 from trainer.errors import ThawError
 
@@ -149,7 +150,7 @@ def _outcome(configuration: Configuration, steps: dict[str, StepOutputs]) -> Run
         "pushed model": pushed_to,
         "candidate model": steps["FineTuner"].uris["model"],
         "baseline model": steps["FineTuner"].uris["baseline_model"],
-        "training record": steps["FineTuner"].uris["training_record"],
+        TRAINING_RECORD: steps["FineTuner"].uris["training_record"],
         "evaluation": evaluation,
         "quarantine": quarantine,
         "schema": steps["SchemaGen"].uris["schema"],

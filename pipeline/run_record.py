@@ -26,6 +26,9 @@ RECORD_FILE = "run.json"
 CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.txt"
 
+TRAINING_RECORD = "training record"
+"""Under which name a run keeps the place of its training record among its `uris`."""
+
 Status = Literal["running", "pushed", "refused", "failed", "interrupted"]
 
 

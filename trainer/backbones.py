@@ -1,6 +1,5 @@
 """Pretrained feature extractors: how each is built, and how its weights expect pixels to be scaled."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import keras
 
 from trainer.errors import ConfigurationError, WeightsError
+from trainer.files import sha256_of
 from trainer.scaling import SMALL_CNN, Scaling
 from trainer.settings import ModelSettings
 from trainer.small_cnn import small_cnn
@@ -99,8 +99,7 @@ def _reason(error: Exception) -> str:
 def _load_weights(backbone: keras.Model, path: Path, expected_sha256: str | None) -> None:
     if not path.is_file():
         raise WeightsError(f"model.weights: no file {str(path)!r}")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != expected_sha256:
         raise WeightsError(
             f"model.weights: {str(path)!r} has sha256 {found}, not the {expected_sha256} of model.weights_sha256; if "

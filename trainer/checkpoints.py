@@ -1,8 +1,6 @@
 """Checkpoints on disk: written whole or not at all, verified when they are read."""
 
-import hashlib
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.files import flush, sha256_of
 from trainer.replicas import Array
 
 _PREFIX = "checkpoint-"
@@ -65,12 +64,12 @@ class CheckpointFolder:
         (temporary / _STATE).write_text(json.dumps(state), encoding="utf-8")
         with (temporary / _ARRAYS).open("wb") as file:
             np.savez(file, **checkpoint.arrays)  # type: ignore[arg-type]
-        digests = {name: _sha256(temporary / name) for name in (_STATE, _ARRAYS)}
+        digests = {name: sha256_of(temporary / name) for name in (_STATE, _ARRAYS)}
         (temporary / _DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
         for name in (_STATE, _ARRAYS, _DIGESTS, "."):
-            _flush(temporary / name)
+            flush(temporary / name)
         temporary.rename(path)
-        _flush(self.folder)
+        flush(self.folder)
         self._own.append(path)
         while len(self._own) > _NUM_KEPT:
             shutil.rmtree(self._own.pop(0))
@@ -118,7 +117,7 @@ def _verified_state(path: Path) -> dict[str, Any]:
     """
     digests = json.loads((path / _DIGESTS).read_text(encoding="utf-8"))
     for name in (_STATE, _ARRAYS):
-        if _sha256(path / name) != digests[name]:
+        if sha256_of(path / name) != digests[name]:
             raise ValueError(f"{name} has not the digest it was written with")
     state: dict[str, Any] = json.loads((path / _STATE).read_text(encoding="utf-8"))
     return state
@@ -127,17 +126,3 @@ def _verified_state(path: Path) -> dict[str, Any]:
 def _arrays(path: Path) -> dict[str, Array]:
     with np.load(path / _ARRAYS, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Waits until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from trainer.classifier import Classifier
 from trainer.errors import ThawError
 from trainer.features import IMAGE, LABEL, LABEL_ID, LABEL_VOCABULARY
 from trainer.image_forms import MAX_PIXELS
-from trainer.images import unpack
+from trainer.images import unpack, unpack_batch
 from trainer.per_image import error_texts, pixels_of_good_images
 from trainer.transform_graph import load_saved_transform, pixels_of, read_labels, vocabulary_path
 
@@ -88,13 +88,7 @@ class ServedClassifier(tf.Module):
 
     def _scores(self, encoded_images: tf.Tensor) -> tf.Tensor:
         packed = pixels_of(self.transform, encoded_images)
-        size = self._image_size_px
-        pixels = tf.map_fn(
-            lambda one: unpack(one, size),
-            packed,
-            fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
-        )
-        return self._classify(pixels)
+        return self._classify(unpack_batch(packed, self._image_size_px))
 
 
 def _spread(values: tf.Tensor, positions: tf.Tensor, images: tf.Tensor) -> tf.Tensor:

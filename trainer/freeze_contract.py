@@ -5,7 +5,7 @@ exported.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from trainer.classifier import Classifier
 from trainer.errors import FreezeContractError
+from trainer.replicas import components
 
 # Variable path and replica number to the sha256 of the variable's bytes.
 Digests = Mapping[tuple[str, int], str]
@@ -45,9 +46,9 @@ class ContractReport:
 def digest_variables(model: Classifier) -> Digests:
     """Digests every variable of the backbone and the head, statistics of BatchNormalization included."""
     return {
-        (variable.path, replica): _digest(value)
+        (variable.path, replica): _digest(np.asarray(component))
         for variable in model.weights
-        for replica, value in enumerate(_values(variable))
+        for replica, component in enumerate(components(variable))
     }
 
 
@@ -129,13 +130,6 @@ def _what(digests: list[str]) -> str:
 
 def _digest(value: np.ndarray[Any, Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-
-
-def _values(variable: Any) -> list[np.ndarray[Any, Any]]:
-    """The variable's value on each replica; a MirroredVariable has one component per device."""
-    mirrored = variable.value
-    components: Iterable[Any] = getattr(mirrored, "values", None) or (mirrored,)
-    return [np.asarray(component) for component in components]
 
 
 def _paths(digests: Digests) -> set[str]:

@@ -166,6 +166,12 @@ def unpack(packed: tf.Tensor, image_size_px: int) -> tf.Tensor:
     return tf.ensure_shape(tf.io.parse_tensor(packed, tf.uint8), [image_size_px, image_size_px, NUM_CHANNELS])
 
 
+def unpack_batch(packed: tf.Tensor, image_size_px: int) -> tf.Tensor:
+    """`unpack` of each: string [batch] to uint8 [batch, image_size_px, image_size_px, 3]."""
+    spec = tf.TensorSpec([image_size_px, image_size_px, NUM_CHANNELS], tf.uint8)
+    return map_batch(lambda one: unpack(one, image_size_px), packed, spec)
+
+
 def map_batch(function: Any, batch: tf.Tensor, output: tf.TensorSpec) -> tf.Tensor:
     """Applies a function of one element to a batch of them, several at a time.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.images import ACCEPTED, is_accepted_form, is_taken, unpack
+from trainer.images import ACCEPTED, is_accepted_form, is_taken, unpack_batch
 from trainer.transform_graph import pixels_of
 
 EMPTY = "0 bytes"
@@ -45,9 +45,7 @@ def pixels_of_good_images(saved_transform: Any, encoded: tf.Tensor, image_size_p
     """
     positions, packed = _map_good(lambda one: pixels_of(saved_transform, one[None])[0], encoded)
     num_used = tf.maximum(tf.size(positions) - 1, 1)
-    spec = tf.TensorSpec([image_size_px, image_size_px, 3], tf.uint8)
-    pixels = tf.map_fn(lambda one: unpack(one, image_size_px), packed[:num_used], fn_output_signature=spec)
-    return pixels, positions[:num_used]
+    return unpack_batch(packed[:num_used], image_size_px), positions[:num_used]
 
 
 def error_texts(encoded: tf.Tensor, is_good: tf.Tensor, max_pixels: int) -> tf.Tensor:

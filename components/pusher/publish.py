@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainer.errors import ThawError
 from trainer.export import is_complete
+from trainer.files import flush
 
 _ABANDONED_AFTER_S = 24 * 60 * 60
 
@@ -51,7 +52,7 @@ def publish(saved_model: str, destination: str) -> Publication:
         _remove_abandoned(versions)
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(saved_model, partial)
-        _flush(partial)
+        _flush_files(partial)
         return Publication(_rename_to_next_version(partial, versions), is_new=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -91,20 +92,11 @@ def _rename_to_next_version(partial: Path, versions: Path) -> Path:
             if not target.exists():
                 raise
             continue
-        _flush_folder(versions)
+        flush(versions)
         return target
 
 
-def _flush(folder: Path) -> None:
+def _flush_files(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            flush(path)

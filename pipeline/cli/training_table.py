@@ -10,9 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pipeline.cli.screen import counted
-from pipeline.run_record import RunRecord
+from pipeline.run_record import TRAINING_RECORD, RunRecord
 
-TRAINING_RECORD = "training record"
 _FILE_NAME = "training.json"
 
 

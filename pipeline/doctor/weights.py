@@ -1,6 +1,5 @@
 """The pretrained weights of a configuration."""
 
-import hashlib
 import os
 import re
 import urllib.error
@@ -8,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from pipeline.doctor.finding import Finding, ok, problem, warning
+from trainer.files import sha256_of
 from trainer.settings import ModelSettings
 
 # Where keras.applications downloads from: keras/src/applications, BASE_WEIGHTS_PATH.
@@ -33,8 +33,7 @@ def reachable(model: ModelSettings) -> Finding:
 
 def _file(path: Path, expected_sha256: str) -> Finding:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         return problem("weights", f"{path}: {error.strerror}", "correct model.weights")
     if found != expected_sha256:

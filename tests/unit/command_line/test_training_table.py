@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline.cli.training_table import TRAINING_RECORD, print_training
-from pipeline.run_record import RunRecord
+from pipeline.cli.training_table import print_training
+from pipeline.run_record import TRAINING_RECORD, RunRecord
 
 
 def phase(name: str, blocks: list[str], **changes: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny import IMAGE_SIZE_PX
+from varied import Batch, digit_batch_of, photograph_batch
 
 from trainer.datasets import Split, open_split
 from trainer.training import TrainingData
@@ -54,3 +55,15 @@ def training_data(tmp_path_factory: pytest.TempPathFactory, write_split: WriteSp
         eval=write_split(folder / "eval", range(NUM_TRAIN, NUM_TRAIN + NUM_EVAL)),
         num_classes=3,
     )
+
+
+@pytest.fixture(scope="module", name="photographs")
+def _photographs() -> Batch:
+    """Real photographs, with the labels, weights and seeds of a batch."""
+    return photograph_batch()
+
+
+@pytest.fixture(scope="module", name="digit_batch")
+def _digit_batch(digits: tuple[np.ndarray, np.ndarray]) -> Batch:
+    """The same of the digits."""
+    return digit_batch_of(*digits)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from varied import SIZE_PX, Batch, all_of_it, digit_batch_of, photograph_batch, seeds_of_batch, vary
+from varied import SIZE_PX, Batch, all_of_it, seeds_of_batch, vary
 
 from trainer.augmentation import draws, geometry
 from trainer.augmentation_settings import AugmentationSettings, RandAugmentSettings
@@ -25,16 +25,6 @@ MIXED = {"MixUp": {"mix_up_alpha": 0.4}, "CutMix": {"cut_mix_alpha": 1.0}}
 each_alone = pytest.mark.parametrize("keys", ALONE.values(), ids=ALONE)
 each_mixed = pytest.mark.parametrize("keys", MIXED.values(), ids=MIXED)
 each = pytest.mark.parametrize("keys", [*ALONE.values(), *MIXED.values()], ids=[*ALONE, *MIXED])
-
-
-@pytest.fixture(scope="module", name="photographs")
-def _photographs() -> Batch:
-    return photograph_batch()
-
-
-@pytest.fixture(scope="module", name="digit_batch")
-def _digit_batch(digits: tuple[np.ndarray, np.ndarray]) -> Batch:
-    return digit_batch_of(*digits)
 
 
 def test_settings_of_nothing_change_nothing(photographs: Batch) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
-from varied import Batch, digit_batch_of, photograph_batch, vary
+from varied import Batch, vary
 
 from trainer.augmentation import colour, geometry, rand_augment
 from trainer.augmentation_settings import RandAugmentSettings
@@ -22,16 +22,6 @@ OTHERS = {
     "posterize": (lambda images: colour.posterize(images, 4), lambda image: ImageOps.posterize(image, 4)),
     "solarize": (lambda images: colour.solarize(images, 100.0), lambda image: ImageOps.solarize(image, 100)),
 }
-
-
-@pytest.fixture(scope="module", name="photographs")
-def _photographs() -> Batch:
-    return photograph_batch()
-
-
-@pytest.fixture(scope="module", name="digit_batch")
-def _digit_batch(digits: tuple[np.ndarray, np.ndarray]) -> Batch:
-    return digit_batch_of(*digits)
 
 
 @pytest.mark.parametrize("ours, pillows", ENHANCERS.values(), ids=ENHANCERS)

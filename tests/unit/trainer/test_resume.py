@@ -203,7 +203,7 @@ def test_a_death_while_a_checkpoint_is_written_costs_that_checkpoint_only(
     training_data: TrainingData, undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At each point of the writing: after each file that is flushed to the disk, before the folder has its name."""
-    original = checkpoints._flush
+    original = checkpoints.flush
     for num_flushed in range(1, 5):
         num_left = 4 * 3 + num_flushed  # in the fourth checkpoint
 
@@ -215,10 +215,10 @@ def test_a_death_while_a_checkpoint_is_written_costs_that_checkpoint_only(
                 raise Killed
 
         folder = tmp_path / str(num_flushed)
-        monkeypatch.setattr(checkpoints, "_flush", flush)
+        monkeypatch.setattr(checkpoints, "flush", flush)
         with pytest.raises(Killed):
             train(training_data, folder, plan())
-        monkeypatch.setattr(checkpoints, "_flush", original)
+        monkeypatch.setattr(checkpoints, "flush", original)
         assert any(path.name.startswith(".being-written-") for path in folder.iterdir())
         outcome = train(training_data, folder, plan())
         assert not any(path.name.startswith(".") for path in folder.iterdir())

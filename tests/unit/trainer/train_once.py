@@ -37,7 +37,7 @@ class Killer:
 
 def plant(kind: str, killer: Killer) -> None:
     owner: Any = checkpoints if kind == "flush" else _Training
-    name = "_flush" if kind == "flush" else "_save_if_due"
+    name = "flush" if kind == "flush" else "_save_if_due"
     original = getattr(owner, name)
 
     def count(*arguments: Any) -> None:
