@@ -62,7 +62,11 @@ def publish(saved_model: str, destination: str) -> Publication:
 def _remove_abandoned(versions: Path) -> None:
     """Removes what killed publishers have left; a copy that is a day old is not being written any more."""
     for path in versions.glob(".partial-*"):
-        if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+        try:
+            age_s = time.time() - path.stat().st_mtime
+        except FileNotFoundError:  # its publisher has just given it its number
+            continue
+        if age_s > _ABANDONED_AFTER_S:
             shutil.rmtree(path, ignore_errors=True)
 
 
