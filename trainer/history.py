@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from trainer.errors import ThawError
 from trainer.freeze_contract import ContractReport
 from trainer.freezing import TrainableSet
+from trainer.phase_length import PhaseLength
 from trainer.phase_settings import PhaseSettings
 
 
@@ -25,16 +26,19 @@ class Summary:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One line of the history; losses are in nats.
+    """One line of the history: what lies between two evaluations, an epoch if nothing else is asked for.
+
+    Losses are in nats.
 
     Attributes:
         phase: name of the phase.
-        epoch: counted from 1 within the phase.
+        epoch: the number of the evaluation within the phase, counted from 1.
         train_loss: mean over the epoch's examples as they were trained on, while the weights were changing.
         train_accuracy: likewise.
         eval_log_loss: mean over the eval split, after the epoch.
         eval_accuracy: likewise.
         learning_rates: of the epoch's last step, by the name of the rate group.
+        step: how many steps of the phase were done.
     """
 
     phase: str
@@ -44,6 +48,7 @@ class EpochRecord:
     eval_log_loss: float
     eval_accuracy: float
     learning_rates: Mapping[str, float] = field(default_factory=dict)
+    step: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -84,9 +89,9 @@ def best_of(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> int | None:
     return min(good, key=lambda record: record.eval_log_loss).epoch
 
 
-def is_over(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> bool:
+def is_over(phase: PhaseSettings, length: PhaseLength, epochs: Sequence[EpochRecord]) -> bool:
     """Whether all epochs are done, or as many as `early_stopping_patience` were no better than the best."""
-    if len(epochs) >= phase.epochs:
+    if len(epochs) >= length.num_evaluations:
         return True
     num_worse = len(epochs) - (best_of(phase, epochs) or 0)
     return phase.early_stopping_patience is not None and bool(epochs) and num_worse >= phase.early_stopping_patience

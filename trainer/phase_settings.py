@@ -93,7 +93,10 @@ class PhaseSettings(Settings):
         name: unique in the plan; names the phase in records and logs.
         unfreeze: which part of the backbone trains: "none" (the head alone), "batch_norm" (the head, and gamma and beta
             of every BatchNormalization), "all", or from a boundary up.
-        epochs: the most passes over the training split.
+        epochs: the most passes over the training split. Either this or `steps` is given.
+        steps: the most steps, each of one batch over all replicas; a phase may be shorter than an epoch.
+        evaluate_every_steps: how many steps lie between two evaluations; None for one after each epoch. There is one at
+            the end of the phase in any case. What is said of epochs below then holds for these stretches.
         learning_rate: of the head: the constant, or the peak of the schedule.
         schedule: how the rate goes: "constant"; "cosine" down to 0; "one_cycle", up from a 25th and down to a 10,000th
             along cosines (Smith 2018, as fastai has it).
@@ -117,7 +120,9 @@ class PhaseSettings(Settings):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     unfreeze: Literal["none", "batch_norm", "all"] | Boundary = "none"
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+    evaluate_every_steps: Annotated[int, Field(ge=1)] | None = None
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -144,6 +149,18 @@ class PhaseSettings(Settings):
             except re.error as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
         return multipliers
+
+    @model_validator(mode="after")
+    def _length_is_given_once(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            found = "neither" if self.epochs is None else f"epochs {self.epochs} and steps {self.steps}"
+            raise ValueError(f"give exactly one of epochs and steps, how long the phase is at most; found {found}")
+        if self.steps is not None and (self.evaluate_every_steps or 0) > self.steps:
+            raise ValueError(
+                f"evaluate_every_steps is {self.evaluate_every_steps}, but the phase has {self.steps} steps, after "
+                "which it is evaluated in any case; lower it, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _settings_have_an_effect(self) -> Self:

@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
 from trainer import (
     batch_norm,
     datasets,
@@ -21,50 +18,17 @@ from trainer import (
     schedules,
 )
 from trainer.averaging import MovingAverage
-from trainer.classifier import Classifier
-from trainer.datasets import Split
 from trainer.errors import ThawError
 from trainer.history import EpochRecord, PhaseRecord, Summary
 from trainer.interruption import StopAsked, StopRequest
 from trainer.replicas import Array, Components
-from trainer.settings import ModelSettings, PhaseSettings
+from trainer.settings import PhaseSettings
+from trainer.stages import Stage
 from trainer.steps import Steps
+from trainer.training_setup import Setup
 
 # How often the loss is looked at: to read it, the host waits for the accelerator.
 _STEPS_BETWEEN_LOOKS = 50
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What to train on and what to choose epochs by."""
-
-    train: Split
-    eval: Split
-    num_classes: int
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What all phases of a training share.
-
-    Attributes:
-        settings: the plan.
-        data: transformed examples.
-        model: that is trained.
-        strategy: on which devices.
-        weights_of_classes: float32 [classes], or None.
-    """
-
-    settings: ModelSettings
-    data: TrainingData
-    model: Classifier
-    strategy: tf.distribute.Strategy
-    weights_of_classes: np.ndarray[Any, Any] | None
-
-    @property
-    def global_batch_size(self) -> int:
-        """Examples per step, over all replicas."""
-        return int(self.settings.batch_size_per_replica * self.strategy.num_replicas_in_sync)
 
 
 @dataclass(frozen=True)
@@ -97,15 +61,15 @@ class PhaseTraining:
         digests_before: of all variables before the phase.
     """
 
-    def __init__(self, setup: Setup, index: int, first_iterations: Mapping[str, int]) -> None:
+    def __init__(self, setup: Setup, stage: Stage, first_iterations: Mapping[str, int]) -> None:
         """Freezes and unfreezes, and makes the graphs anew: once traced, they take no notice of `trainable`."""
-        self._setup, self._index = setup, index
-        self.phase: PhaseSettings = setup.settings.phases[index]
+        self._setup, self._stage = setup, stage
+        self.phase: PhaseSettings = stage.phase
         self.step = 0
         self.epochs: list[EpochRecord] = []
         self.first_iterations = dict(first_iterations)
         self.digests_before = freeze_contract.digest_variables(setup.model)
-        self._num_batches = setup.data.train.num_batches(setup.global_batch_size)
+        self._length = setup.length_of(stage.phase)
         self._best: dict[str, Array] = {}
         with setup.strategy.scope():
             self.trainable = freezing.freeze(setup.model, self.phase)
@@ -113,7 +77,7 @@ class PhaseTraining:
 
     def _make_steps(self) -> None:
         settings, model = self._setup.settings, self._setup.model
-        rates = schedules.rates_of(self.phase, self.phase.epochs * self._num_batches)
+        rates = schedules.rates_of(self.phase, self._length.num_steps)
         groups = rate_groups.groups_of(model, self.phase)
         self.optimizers = optimizers.build(groups, self.phase, rates, self.first_iterations)
         decay = settings.ema_decay
@@ -124,8 +88,13 @@ class PhaseTraining:
 
     @property
     def _seed(self) -> int:
-        """Of the augmentation; no two phases of a run share one."""
-        return (self._setup.settings.seed * 1_000_003 + self._index) % (2**31 - 1)
+        """Of the augmentation; no two stages of a run share one."""
+        return (self._setup.settings.seed * 1_000_003 + self._stage.stream) % (2**31 - 1)
+
+    @property
+    def _seed_of_order(self) -> int:
+        """Of the order of the examples; no two stages of a run share one."""
+        return self._setup.settings.seed + self._stage.stream
 
     @property
     def _variables(self) -> Components:
@@ -147,8 +116,7 @@ class PhaseTraining:
         model = self._setup.model
         free = {variable.path for variable in model.trainable_variables} | model.modes.moving_statistics
         kept = replicas.name_components("model", [weight for weight in model.weights if weight.path in free])
-        following = self._setup.settings.phases[self._index + 1 : self._index + 2]
-        if following and following[0].optimizer.state == "carry":
+        if self._stage.hands_state_on:
             kept.update(replicas.name_components("optimizers", self.optimizers.variables))
         return kept
 
@@ -185,7 +153,7 @@ class PhaseTraining:
     def _train_epochs(self, watch: "Watch") -> str | None:
         """Returns a warning where the loss ceased to be a number after a good epoch."""
         batches = self._batches()
-        while not history.is_over(self.phase, self.epochs):
+        while not history.is_over(self.phase, self._length, self.epochs):
             bad_step = self._train_epoch(batches, watch)
             if bad_step is not None:
                 return self._diverged(bad_step)
@@ -195,18 +163,17 @@ class PhaseTraining:
     def _batches(self) -> Iterator[Any]:
         setup = self._setup
         batches = datasets.training_batches(
-            # The phase's number joins the seed, so that no two phases see the same order.
             setup.data.train,
             setup.global_batch_size,
-            setup.settings.seed + self._index,
-            self.phase.epochs,
+            self._seed_of_order,
+            self._length.num_epochs,
             self.step,
         )
         return iter(setup.strategy.experimental_distribute_dataset(batches))
 
     def _train_epoch(self, batches: Iterator[Any], watch: "Watch") -> int | None:
         """Returns the first step of the epoch, counted from 1, whose loss was no number; None where all were."""
-        end = (len(self.epochs) + 1) * self._num_batches
+        end = self._length.step_of(len(self.epochs) + 1)
         while self.step < end:
             self._steps.train(batches)
             self.step += 1
@@ -219,10 +186,11 @@ class PhaseTraining:
         return None
 
     def _diverged(self, bad_step: int) -> str:
-        step = len(self.epochs) * self._num_batches + bad_step
-        rate = schedules.rate(self.phase, self.phase.epochs * self._num_batches)(step - 1)
+        step = self._length.step_of(len(self.epochs)) + bad_step
+        rate = schedules.rate(self.phase, self._length.num_steps)(step - 1)
+        unit = self._length.unit
         what = (
-            f"phase {self.phase.name!r} diverged: in epoch {len(self.epochs) + 1}, at step {step} of the phase and "
+            f"phase {self.phase.name!r} diverged: in {unit} {len(self.epochs) + 1}, at step {step} of the phase and "
             f"learning rate {rate:g}, the loss was not a number"
         )
         best = history.best_of(self.phase, self.epochs)
@@ -232,7 +200,7 @@ class PhaseTraining:
         )
         if best is None:
             raise ThawError(f"{what}; {remedy}")
-        warning = f"{what}; the phase ends with the weights of epoch {best}. To train on, {remedy}"
+        warning = f"{what}; the phase ends with the weights of {unit} {best}. To train on, {remedy}"
         warnings.warn(warning, stacklevel=2)
         return warning
 
@@ -250,6 +218,7 @@ class PhaseTraining:
                 eval_log_loss=evaluated.loss,
                 eval_accuracy=evaluated.accuracy,
                 learning_rates=self.optimizers.rates(),
+                step=self.step,
             )
             self.epochs.append(record)
             if history.best_of(self.phase, self.epochs) == record.epoch:
@@ -259,8 +228,9 @@ class PhaseTraining:
 
     def _recalibrate(self, watch: "Watch") -> Summary:
         setup = self._setup
-        seed = setup.settings.seed + self._index
-        batches = datasets.training_batches(setup.data.train, setup.global_batch_size, seed, num_epochs=1)
+        batches = datasets.training_batches(
+            setup.data.train, setup.global_batch_size, self._seed_of_order, num_epochs=1
+        )
         batch_norm.recalibrate(setup.model, batches, setup.strategy)
         self._run_evaluation(watch)
         return self._steps.eval_totals.summary()

@@ -24,7 +24,7 @@ def write_record(
     Args:
         folder: an existing folder.
         settings: the model's, seed included.
-        phases: in the order of training.
+        phases: in the order of training, a probe included.
         labels: the classes, in the order of the scores.
         devices: what it was trained on, in words.
     """
@@ -32,6 +32,7 @@ def write_record(
         "settings": settings.model_dump(mode="json"),
         "devices": devices,
         "labels": list(labels),
+        "baseline": settings.baseline_phase,
         "phases": [_phase(phase) for phase in phases],
     }
     text = json.dumps(_finite(content), indent=2, allow_nan=False)

@@ -6,11 +6,19 @@ They are plain frozen data, checked when they are made, so that a notebook, a te
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainer.base_settings import Settings
 from trainer.loss_settings import LossSettings
 from trainer.phase_settings import Boundary, PhaseSettings
+from trainer.plan_checks import (
+    Baseline,
+    check_baseline,
+    check_phases,
+    default_probe,
+    leading_frozen_phases,
+    needs_probe,
+)
 from trainer.scaling import SCALING, nearest_backbones
 
 __all__ = ["Boundary", "ModelSettings", "PhaseSettings", "Settings"]
@@ -32,8 +40,13 @@ class ModelSettings(Settings):
             the averaged weights, and a phase ends with them. None for no average.
         checkpoint_every_steps: how many steps of training a kill may cost; 0 to save at the ends of phases only. Each
             checkpoint holds weights and optimizer state, and two are kept.
-        phases: trained in this order. The first must be wholly frozen: the model at the end of the last wholly frozen
-            phase is the baseline that the result is compared with.
+        phases: trained in this order.
+        baseline: what the result is compared with. "auto" takes the model at the end of the frozen phases that the plan
+            begins with, and trains a probe where it begins with none; "probe" trains one in any case, for plans whose
+            frozen phase is a short one; "none" is for training without the pipeline, whose gate needs a baseline.
+        probe: a phase with `unfreeze: none` that trains a head on the frozen backbone for the baseline, before the
+            phases and without any effect on them. None stands for one that trains until five epochs in a row are no
+            better, or for none where none is trained.
     """
 
     backbone: str
@@ -47,6 +60,20 @@ class ModelSettings(Settings):
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     checkpoint_every_steps: Annotated[int, Field(ge=0)] = 500
     phases: Annotated[tuple[PhaseSettings, ...], Field(min_length=1, strict=False)]
+    baseline: Baseline = "auto"
+    probe: Annotated[PhaseSettings | None, Field(validate_default=True)] = None
+
+    @property
+    def baseline_phase(self) -> str | None:
+        """Name of the phase, or of the probe, at whose end the model is the baseline; None where there is none."""
+        if self.baseline == "none":
+            return None
+        return self.probe.name if self.probe is not None else leading_frozen_phases(self.phases)[-1].name
+
+    @property
+    def is_own_baseline(self) -> bool:
+        """Whether no phase unfreezes the backbone, so that the result is the baseline."""
+        return all(phase.is_frozen for phase in self.phases)
 
     @property
     def weights_path(self) -> Path | None:
@@ -56,12 +83,19 @@ class ModelSettings(Settings):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, in words; to be said before training."""
-        if self.weights != "none":
-            return ()
-        return (
-            "model.weights is none: the backbone starts from random numbers, so the frozen-only baseline is a head on "
-            "random features, and beating it says little; give imagenet or the path of a weights file",
-        )
+        found = []
+        if self.weights == "none":
+            found.append(
+                "model.weights is none: the backbone starts from random numbers, so the frozen-only baseline is a head "
+                "on random features, and beating it says little; give imagenet or the path of a weights file"
+            )
+        if self.is_own_baseline:
+            found.append(
+                "no phase of model.phases unfreezes the backbone: the result is its own frozen-only baseline, its gain "
+                "over it is 0, and a gate that asks for a gain refuses it; add a phase with `unfreeze: all` or a "
+                "boundary to fine-tune"
+            )
+        return tuple(found)
 
     @field_validator("backbone")
     @classmethod
@@ -69,6 +103,15 @@ class ModelSettings(Settings):
         if backbone not in SCALING:
             raise ValueError(f"no backbone {backbone!r}; nearest: {nearest_backbones(backbone)}")
         return backbone
+
+    @field_validator("probe")
+    @classmethod
+    def _probe_is_described(cls, probe: PhaseSettings | None, info: ValidationInfo) -> PhaseSettings | None:
+        """So that a plan which is printed or recorded shows the probe that is trained."""
+        is_known = info.data.keys() >= {"phases", "baseline"}  # what is wrong in itself is absent
+        if probe is None and is_known and needs_probe(info.data["phases"], info.data["baseline"]):
+            return default_probe()
+        return probe
 
     @model_validator(mode="after")
     def _weights_are_verifiable(self) -> Self:
@@ -82,59 +125,7 @@ class ModelSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _phases_make_sense(self) -> Self:
-        _check_names(self.phases)
-        _check_baseline(self.phases)
-        _check_learning_rates(self.phases)
-        _check_carried_state(self.phases)
+    def _plan_makes_sense(self) -> Self:
+        check_phases(self.phases)
+        check_baseline(self.phases, self.baseline, self.probe)
         return self
-
-
-def _check_names(phases: tuple[PhaseSettings, ...]) -> None:
-    names = [phase.name for phase in phases]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"phases have the same name: {', '.join(twice)}; give each a name of its own")
-
-
-def _check_baseline(phases: tuple[PhaseSettings, ...]) -> None:
-    if not phases[0].is_frozen:
-        raise ValueError(
-            f"the first phase, {phases[0].name!r}, unfreezes the backbone; the frozen-only baseline comes from a first "
-            "phase with `unfreeze: none`"
-        )
-    if phases[-1].is_frozen:
-        raise ValueError(
-            f"the last phase, {phases[-1].name!r}, leaves the backbone frozen, so there would be nothing to compare "
-            "with the frozen-only baseline; add a phase with `unfreeze: all` or a boundary"
-        )
-
-
-def _check_learning_rates(phases: tuple[PhaseSettings, ...]) -> None:
-    frozen = [phase for phase in phases if phase.is_frozen]
-    for phase in phases:
-        if phase.is_frozen or phase.allow_higher_learning_rate:
-            continue
-        for earlier in frozen:
-            if phase.learning_rate >= earlier.learning_rate:
-                raise ValueError(
-                    f"phase {phase.name!r} unfreezes the backbone at learning_rate {phase.learning_rate:g}, which is "
-                    f"not below the {earlier.learning_rate:g} of phase {earlier.name!r}; lower it, or state "
-                    "`allow_higher_learning_rate: true` if it is on purpose"
-                )
-
-
-def _check_carried_state(phases: tuple[PhaseSettings, ...]) -> None:
-    for before, phase in zip((None, *phases), phases, strict=False):
-        if phase.optimizer.state == "fresh":
-            continue
-        if before is None:
-            raise ValueError(
-                f"the first phase, {phase.name!r}, has optimizer.state carry, but there is no phase before it; leave "
-                "it out"
-            )
-        if (before.optimizer.name == "sgd") != (phase.optimizer.name == "sgd"):
-            raise ValueError(
-                f"phase {phase.name!r} has optimizer.state carry, but its {phase.optimizer.name} has no use for the "
-                f"state of {before.optimizer.name} in phase {before.name!r}; use the same optimizer, or fresh"
-            )

@@ -1,4 +1,4 @@
-"""Fine-tuning: the phases of a plan, one after the other, with the baseline taken on the way."""
+"""Fine-tuning: the phases of a plan, one after the other, with the baseline taken on the way or by a probe."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,9 +16,11 @@ from trainer.errors import ThawError
 from trainer.history import EpochRecord, PhaseRecord
 from trainer.interruption import Interrupted, StopAsked, StopRequest, listening_for_sigterm
 from trainer.optimizers import Carried
-from trainer.phase_training import PhaseTraining, Setup, TrainingData, Watch
+from trainer.phase_training import PhaseTraining, Watch
 from trainer.replicas import Array
 from trainer.settings import ModelSettings
+from trainer.stages import stages_of
+from trainer.training_setup import Setup, TrainingData
 from trainer.training_state import TrainingState
 
 __all__ = ["EpochRecord", "PhaseRecord", "TrainingData", "fine_tune"]
@@ -43,14 +45,15 @@ def fine_tune(
         settings: the model and its phases.
         data: transformed examples.
         strategy: devices to train on; the global batch is the batch per replica times their number.
-        on_baseline: called with the model as it is after the last wholly frozen phase, before anything is unfrozen;
-            once more when a training goes on that is further already.
+        on_baseline: called with the model as it is when it is the baseline: at the end of the probe, or of the frozen
+            phases that the plan begins with; once more when a training goes on that is further already; never with
+            `baseline: none`.
         log_dir: where TensorBoard event files go, a folder per phase.
         checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
             it when the result is safe.
 
     Returns:
-        The trained model and a record per phase.
+        The trained model, and a record per phase, in the order of training; that of a probe comes first.
 
     Raises:
         ConfigurationError: a boundary that names no layer.
@@ -76,22 +79,27 @@ def _set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
-    _spread_random_states(model)
-    for phase in settings.phases:  # a name that matches no layer is an error before the first epoch, not after it
-        freezing.freeze(model, phase)
-        rate_groups.groups_of(model, phase)
+    _shift_random_states(model, lambda replica: replica)
+    for stage in stages_of(settings):  # a name that matches no layer is an error before the first epoch, not after it
+        freezing.freeze(model, stage.phase)
+        rate_groups.groups_of(model, stage.phase)
     kind = settings.loss.class_weights
     counts = datasets.label_counts(data.train, data.num_classes) if kind != "none" else []
     weights_of_classes = losses.class_weights(kind, counts) if counts else None
     return Setup(settings, data, model, strategy, weights_of_classes)
 
 
-def _spread_random_states(model: Classifier) -> None:
-    """Gives each replica random numbers of its own: Keras starts all with one seed, so with the same Dropout masks."""
+def _shift_random_states(model: Classifier, distance: Callable[[int], int]) -> None:
+    """Gives each replica random numbers of its own: Keras starts all with one seed, so with the same Dropout masks.
+
+    Args:
+        model: whose generators' seeds are moved.
+        distance: by how much, from the replica's number.
+    """
     for variable in model.variables:
         if variable.path.endswith("seed_generator_state"):
             for replica, component in enumerate(replicas.components(variable)):
-                component.assign_add(tf.constant([replica, 0], component.dtype))
+                component.assign_add(tf.constant([distance(replica), 0], component.dtype))
 
 
 @contextmanager
@@ -107,7 +115,7 @@ def _explaining_lack_of_memory(batch_size_per_replica: int) -> Iterator[None]:
 
 
 class _Training:
-    """The phases in order, and what is saved of them."""
+    """The stages in order, and what is saved of them."""
 
     def __init__(
         self,
@@ -119,8 +127,9 @@ class _Training:
     ) -> None:
         self._setup, self._on_baseline, self._curves = setup, on_baseline, curves
         self._folder, self._stop = folder, stop
-        self._phases = setup.settings.phases
-        self._last_frozen = max(index for index, phase in enumerate(self._phases) if phase.is_frozen)
+        self._stages = stages_of(setup.settings)
+        # Building the model again gives the same weights, so that a training that goes on has them here, too.
+        self._initial = self._weights() if self._stages[0].is_probe else {}
         self._records: list[PhaseRecord] = []
         self._baseline: dict[str, Array] = {}
         self._carried: Carried | None = None
@@ -128,15 +137,18 @@ class _Training:
     def run(self) -> tuple[PhaseRecord, ...]:
         checkpoint = self._folder.latest() if self._folder is not None else None
         resumed = self._resume(checkpoint) if checkpoint is not None else None
-        while len(self._records) < len(self._phases):
+        while len(self._records) < len(self._stages):
             phase = resumed or self._begin(len(self._records))
             resumed = None
             self._train(phase)
         return tuple(self._records)
 
     def _begin(self, index: int) -> PhaseTraining:
-        carried = self._carried if self._phases[index].optimizer.state == "carry" else None
-        phase = PhaseTraining(self._setup, index, carried.iterations if carried is not None else {})
+        stage = self._stages[index]
+        if stage.is_probe:
+            _shift_random_states(self._setup.model, lambda _: stage.stream)
+        carried = self._carried if stage.phase.optimizer.state == "carry" else None
+        phase = PhaseTraining(self._setup, stage, carried.iterations if carried is not None else {})
         if carried is not None:
             phase.optimizers.take_over(carried)
         if index:
@@ -144,7 +156,7 @@ class _Training:
         return phase
 
     def _train(self, phase: PhaseTraining) -> None:
-        index = len(self._records)
+        stage = self._stages[len(self._records)]
         try:
             record = phase.train(Watch(self._save_if_due, self._on_epoch, self._stop))
         except StopAsked:
@@ -152,9 +164,11 @@ class _Training:
             raise self._interrupted(phase) from None
         self._records.append(record)
         self._carried = phase.optimizers.carry()
-        if index == self._last_frozen:
+        if stage.gives_baseline:
             self._take_baseline()
-        if len(self._records) == len(self._phases):
+        if stage.is_probe:
+            replicas.write(self._named_weights(), self._initial)
+        if len(self._records) == len(self._stages):
             self._save(None)
 
     def _take_baseline(self) -> None:
@@ -173,14 +187,22 @@ class _Training:
         self._report(record)
 
     def _report(self, record: EpochRecord) -> None:
-        num_before = sum(phase.epochs for phase in self._phases[: len(self._records)])
-        num_epochs = sum(phase.epochs for phase in self._phases)
-        note = (
-            f"{record.phase} {record.epoch}/{self._phases[len(self._records)].epochs} · loss {record.train_loss:.4f} "
-            f"· accuracy {record.train_accuracy:.4f} · eval log loss {record.eval_log_loss:.4f} "
-            f"· eval accuracy {record.eval_accuracy:.4f}"
+        lengths = [self._setup.length_of(stage.phase) for stage in self._stages]
+        present = lengths[len(self._records)]
+        num_before = sum(length.num_evaluations for length in lengths[: len(self._records)])
+        num_evaluations = sum(length.num_evaluations for length in lengths)
+        is_by_epochs = all(length.unit == "epoch" for length in lengths)
+        where = (
+            f"{record.epoch}/{present.num_evaluations}"
+            if present.unit == "epoch"
+            else f"step {record.step}/{present.num_steps}"
         )
-        progress.report(progress.Progress(num_before + record.epoch, num_epochs, "epochs", note))
+        note = (
+            f"{record.phase} {where} · loss {record.train_loss:.4f} · accuracy {record.train_accuracy:.4f} "
+            f"· eval log loss {record.eval_log_loss:.4f} · eval accuracy {record.eval_accuracy:.4f}"
+        )
+        unit = "epochs" if is_by_epochs else "evaluations"
+        progress.report(progress.Progress(num_before + record.epoch, num_evaluations, unit, note))
 
     def _save_if_due(self, phase: PhaseTraining) -> None:
         every = self._setup.settings.checkpoint_every_steps
@@ -210,12 +232,12 @@ class _Training:
         self._curves.add(epoch for record in state.records for epoch in record.epochs)
         self._curves.add(state.epochs)
         self._restore_baseline(checkpoint)
-        if state.phase == len(self._phases):
+        if state.phase == len(self._stages):
             named = self._named_weights()
             replicas.write(named, {name: checkpoint.arrays[name] for name in named})
             return None
         iterations = dict(zip(self._paths(), state.first_iterations, strict=True))
-        phase = PhaseTraining(self._setup, state.phase, iterations)
+        phase = PhaseTraining(self._setup, self._stages[state.phase], iterations)
         phase.restore(state.step, state.epochs, state.digests, checkpoint.arrays)
         return phase
 
@@ -227,7 +249,8 @@ class _Training:
         arrays = checkpoint.arrays
         self._baseline = {n.removeprefix(_BASELINE): arrays[n] for n in arrays if n.startswith(_BASELINE)}
         if self._baseline:
-            freezing.freeze(self._setup.model, self._phases[self._last_frozen])
+            (stage,) = (stage for stage in self._stages if stage.gives_baseline)
+            freezing.freeze(self._setup.model, stage.phase)
             replicas.write(self._named_weights(), self._baseline)
             self._on_baseline(self._setup.model)
 

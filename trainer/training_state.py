@@ -14,7 +14,7 @@ from trainer.history import EpochRecord, PhaseRecord
 from trainer.settings import ModelSettings
 
 # To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainingState:
     averages, the best weights so far and the states of random generators are among the checkpoint's arrays.
 
     Attributes:
-        phase: its number, from 0; as many as there are where all are done.
+        phase: its number, from 0, a probe included; as many as there are where all are done.
         step: how many the phase has done.
         first_iterations: see `trainer.optimizers.build`; of each of the model's weights in their order, since layers
             without a name of their own get another one each time a model is built.
