@@ -37,6 +37,15 @@ _SCALING_BY_FAMILY: dict[Scaling, tuple[str, ...]] = {
 SCALING: dict[str, Scaling] = {name: scaling for scaling, names in _SCALING_BY_FAMILY.items() for name in names}
 
 
+# Families that normalize by layer, or not at all.
+_WITHOUT_BATCH_NORM = ("ConvNeXt", "VGG")
+
+
+def without_batch_norm(backbone: str) -> bool:
+    """Whether a backbone has no BatchNormalization."""
+    return backbone.startswith(_WITHOUT_BATCH_NORM)
+
+
 def nearest_backbones(name: str) -> str:
     """The names most like one that is not there, for a message; all of them where none is alike."""
     return ", ".join(difflib.get_close_matches(name, SCALING, n=3, cutoff=0.4) or sorted(SCALING))

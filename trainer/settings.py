@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from trainer import presets
 from trainer.base_settings import Settings
 from trainer.loss_settings import LossSettings
 from trainer.phase_settings import Boundary, PhaseSettings
@@ -19,7 +20,8 @@ from trainer.plan_checks import (
     leading_frozen_phases,
     needs_probe,
 )
-from trainer.scaling import SCALING, nearest_backbones
+from trainer.presets import PresetName
+from trainer.scaling import SCALING, SMALL_CNN, nearest_backbones
 
 __all__ = ["Boundary", "ModelSettings", "PhaseSettings", "Settings"]
 
@@ -40,7 +42,8 @@ class ModelSettings(Settings):
             the averaged weights, and a phase ends with them. None for no average.
         checkpoint_every_steps: how many steps of training a kill may cost; 0 to save at the ends of phases only. Each
             checkpoint holds weights and optimizer state, and two are kept.
-        phases: trained in this order.
+        phases: trained in this order; or the name of a plan, which stands for its phases; "two_phase" where
+            nothing is said.
         baseline: what the result is compared with. "auto" takes the model at the end of the frozen phases that the plan
             begins with, and trains a probe where it begins with none; "probe" trains one in any case, for plans whose
             frozen phase is a short one; "none" is for training without the pipeline, whose gate needs a baseline.
@@ -59,7 +62,9 @@ class ModelSettings(Settings):
     loss: LossSettings = LossSettings()
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     checkpoint_every_steps: Annotated[int, Field(ge=0)] = 500
-    phases: Annotated[tuple[PhaseSettings, ...], Field(min_length=1, strict=False)]
+    phases: Annotated[tuple[PhaseSettings, ...], Field(min_length=1, strict=False)] = Field(
+        default_factory=lambda: _phases_of(presets.DEFAULT, SMALL_CNN)
+    )
     baseline: Baseline = "auto"
     probe: Annotated[PhaseSettings | None, Field(validate_default=True)] = None
 
@@ -104,6 +109,19 @@ class ModelSettings(Settings):
             raise ValueError(f"no backbone {backbone!r}; nearest: {nearest_backbones(backbone)}")
         return backbone
 
+    @field_validator("phases", mode="before", json_schema_input_type=PresetName | tuple[PhaseSettings, ...])
+    @classmethod
+    def _phases_are_named(cls, phases: object, info: ValidationInfo) -> object:
+        if not isinstance(phases, str):
+            return phases
+        found = _phases_of(phases, info.data.get("backbone", SMALL_CNN))
+        weights = info.data.get("weights", "none")
+        if phases == "from_scratch" and weights != "none":
+            raise ValueError(
+                f"would destroy the weights {weights!r} with its high rates; give `weights: none`, or another plan"
+            )
+        return found
+
     @field_validator("probe")
     @classmethod
     def _probe_is_described(cls, probe: PhaseSettings | None, info: ValidationInfo) -> PhaseSettings | None:
@@ -129,3 +147,7 @@ class ModelSettings(Settings):
         check_phases(self.phases)
         check_baseline(self.phases, self.baseline, self.probe)
         return self
+
+
+def _phases_of(preset: str, backbone: str) -> tuple[PhaseSettings, ...]:
+    return tuple(PhaseSettings.model_validate(phase) for phase in presets.phases_of(preset, backbone))

@@ -135,16 +135,26 @@ def config(
     config: OptionalConfig = None,
     overrides: Overrides = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema, for editors.")] = False,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="PLAN",
+            help="Print a configuration to begin from: linear_probe, two_phase, gradual, full or from_scratch.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Check a configuration and print it with every default.
 
-    Or print the JSON Schema of configurations, which lets editors complete and check them.
+    Or print one to begin from, with a plan of phases by its name. Or print the JSON Schema of configurations, which
+    lets editors complete and check them.
 
-    [bold]Example[/bold]: thaw config examples/digits/config.yaml
+    [bold]Examples[/bold]: thaw config examples/digits/config.yaml · thaw config --preset gradual > pets.yaml
     """
     from pipeline.cli.config import config as command
 
-    return command(config, overrides or [], schema)
+    return command(config, overrides or [], schema, preset)
 
 
 @app.command(epilog="[bold]Exit status[/bold]: 0 `thaw run` can work · 1 it cannot · 2 wrong use or configuration")

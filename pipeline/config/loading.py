@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipeline.config.messages import problems_in_words
 from pipeline.config.models import FOLDER, Configuration
-from pipeline.config.overrides import apply_overrides
+from pipeline.config.plans import apply_to_plan
 from pipeline.config.yaml_text import dump, parse
 from trainer.errors import ConfigurationError
 
@@ -25,7 +25,7 @@ def load_configuration(path: Path, overrides: Sequence[str] = ()) -> Configurati
     Raises:
         ConfigurationError: the file or an override is wrong; the message lists every problem that was found.
     """
-    raw, problems = apply_overrides(_read(path), overrides)
+    raw, problems = apply_to_plan(_read(path), overrides)
     folder = path.absolute().parent
     try:
         configuration = Configuration.model_validate(raw, context={FOLDER: folder})
@@ -42,7 +42,10 @@ def resolved_yaml(configuration: Configuration) -> str:
     data = configuration.model_dump(mode="json", by_alias=True)
     for key in configuration.data.keys_without_effect():
         del data["data"][key]
-    for phase in data["model"]["phases"]:
+    model = data["model"]
+    for phase in (*model["phases"], *([model["probe"]] if model["probe"] else ())):
+        for key in [key for key in ("epochs", "steps") if phase[key] is None]:
+            del phase[key]
         if isinstance(phase["unfreeze"], dict):
             phase["unfreeze"] = {key: value for key, value in phase["unfreeze"].items() if value is not None}
     return dump(data)

@@ -148,6 +148,16 @@ class Configuration(Settings):
         except ValueError as error:
             raise ValueError(f"weights {weights!r} {error}") from None
 
+    @field_validator("model")
+    @classmethod
+    def _gate_has_a_baseline(cls, model: ModelSettings) -> ModelSettings:
+        if model.baseline == "none":
+            raise ValueError(
+                "baseline is none, but the gate compares the result with the frozen-only baseline; leave it out (none "
+                "is for training without the pipeline)"
+            )
+        return model
+
     @model_validator(mode="after")
     def _outputs_lie_outside_the_photographs(self) -> Self:
         for key, path in (

@@ -1,63 +1,22 @@
 """Whole fine-tunings of the small CNN on real digits: what changes in which phase, and what the phase ends with."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import Weights, changed, fine_tune_phase, head_phase, settings, weights_of
+from tiny import Weights, changed, fine_tune_phase, head_phase, settings
+from trained import HEAD, Run, train
 
-from trainer import progress, training
 from trainer.classifier import Classifier
-from trainer.devices import make_strategy
 from trainer.errors import FreezeContractError, ThawError
 from trainer.history import EpochRecord
 from trainer.phase_training import PhaseTraining
-from trainer.settings import ModelSettings
-from trainer.training import PhaseRecord, TrainingData, fine_tune
+from trainer.training import TrainingData
 
 pytestmark = pytest.mark.slow
-
-HEAD = ("classifier/head/kernel", "classifier/head/bias")
-
-
-@dataclass
-class Run:
-    """What one fine-tuning left behind."""
-
-    model: Classifier
-    phases: tuple[PhaseRecord, ...]
-    at_start: Weights
-    at_baseline: list[Weights]
-    at_end: Weights
-    notes: list[str] = field(default_factory=list)
-
-
-def train(plan: ModelSettings, data: TrainingData, num_replicas: int = 1, log_dir: Path | None = None) -> Run:
-    at_start: list[Weights] = []
-    at_baseline: list[Weights] = []
-    reports: list[progress.Progress] = []
-
-    def build(*arguments: object) -> Classifier:
-        model = original(*arguments)
-        at_start.append(weights_of(model))
-        return model
-
-    original = training.build_classifier
-    with pytest.MonkeyPatch.context() as patch, progress.listening(reports.append):
-        patch.setattr(training, "build_classifier", build)
-        model, phases = fine_tune(
-            plan,
-            data,
-            make_strategy(num_replicas),
-            on_baseline=lambda model: at_baseline.append(weights_of(model)),
-            log_dir=log_dir,
-        )
-    notes = [f"{report.done}/{report.total} {report.unit}: {report.note}" for report in reports]
-    return Run(model, phases, at_start[0], at_baseline, weights_of(model), notes)
 
 
 @pytest.fixture(scope="module")
