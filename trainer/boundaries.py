@@ -31,7 +31,8 @@ class Resolved:
 def resolve(backbone: keras.Model, unfreeze: str | Boundary) -> Resolved:
     """Finds the layers that `unfreeze` names; a boundary within a block moves down to the block's first layer.
 
-    A `pattern` names layers one by one, so it moves nothing.
+    A `pattern` names layers one by one, so it moves nothing. "auto" may be any of them until it has been searched, so
+    it counts as "all".
 
     Raises:
         ConfigurationError: a name or a pattern that matches nothing, with the nearest names; more layers or blocks than
@@ -52,7 +53,7 @@ def boundary_index(backbone: keras.Model, unfreeze: str | Boundary) -> int:
     """Index of the layer that `unfreeze` names, before it is moved to the start of its block; see `resolve`."""
     names = [layer.name for layer in backbone.layers]
     if not isinstance(unfreeze, Boundary):
-        return 0 if unfreeze == "all" else len(names)
+        return 0 if unfreeze in ("all", "auto") else len(names)
     if unfreeze.layer is not None:
         return index_of("unfreeze.layer: no layer", unfreeze.layer, names, backbone.name)
     if unfreeze.last_layers is not None:
@@ -87,6 +88,13 @@ def batch_norms_in(layer: keras.layers.Layer) -> list[keras.layers.BatchNormaliz
 def num_parameters(layer: keras.layers.Layer) -> int:
     """How many numbers a layer's variables have."""
     return sum(math.prod(variable.shape) for variable in layer.weights)
+
+
+def operation_index(backbone: keras.Model, first: int) -> int:
+    """Where the layer of an index stands in `backbone.operations`; their number for the index after the last."""
+    if first == len(backbone.layers):
+        return len(backbone.operations)
+    return [id(operation) for operation in backbone.operations].index(id(backbone.layers[first]))
 
 
 def _these(indices: set[int], num_layers: int) -> Resolved:

@@ -52,12 +52,20 @@ class Classifier(keras.Model):
         """
         in_training = self.modes.in_training
         features = self.feature_map(inputs, lambda layer: training and id(layer) in in_training)
-        return self.head(self.dropout(self.pooling(features), training=training))
+        return self.classify(self.pooling(features), training)
+
+    def classify(self, pooled: Any, training: bool) -> Any:
+        """Logits, float32 [batch, classes], from pooled features [batch, channels]."""
+        return self.head(self.dropout(pooled, training=training))
 
     def feature_map(self, inputs: Any, training_of: TrainingOf) -> Any:
         """What the backbone makes of the pixels, with a mode of each layer's own: [batch, height, width, channels]."""
+        return layer_graph.run(self.backbone, self.scaled(inputs), training_of, self.modes.detached)
+
+    def scaled(self, inputs: Any) -> Any:
+        """What the backbone takes: float32 of the pixels' shape; for `inputs` see `logits`."""
         pixels = inputs["pixels"] if isinstance(inputs, dict) else inputs
-        return layer_graph.run(self.backbone, scale(pixels, self._scaling), training_of, self.modes.detached)
+        return scale(pixels, self._scaling)
 
 
 def build_classifier(settings: ModelSettings, num_classes: int) -> Classifier:

@@ -8,7 +8,7 @@ import keras
 
 from trainer import layer_graph
 from trainer.blocks import blocks_of
-from trainer.boundaries import Resolved, batch_norms_in, boundary_index, resolve
+from trainer.boundaries import Resolved, batch_norms_in, boundary_index, operation_index, resolve
 from trainer.classifier import Classifier
 from trainer.errors import ConfigurationError
 from trainer.modes import Modes
@@ -135,10 +135,8 @@ def _modes(
 
 def _ends_of_frozen_part(backbone: keras.Model, first: int) -> frozenset[int]:
     """`id`s of the operations below the boundary whose outputs are needed above it."""
-    operations = backbone.operations
-    ids = [id(operation) for operation in operations]
-    position = ids.index(id(backbone.layers[first])) if first < len(backbone.layers) else len(operations)
-    return frozenset(ids[below] for below in layer_graph.crossing(backbone)[position])
+    position = operation_index(backbone, first)
+    return frozenset(id(backbone.operations[below]) for below in layer_graph.crossing(backbone)[position])
 
 
 def _describe(model: Classifier, resolved: Resolved, policy: BatchNormPolicy, num_batch_norms: int) -> TrainableSet:

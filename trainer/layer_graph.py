@@ -1,7 +1,7 @@
 """The graph of a Functional model: its layers, its clean cuts, and running it with a `training` of each layer's own."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import chain
 from typing import Any
@@ -66,6 +66,59 @@ def crossing(graph: keras.Model) -> list[tuple[int, ...]]:
             for later in range(position + 1, last.get(id(tensor), position) + 1):
                 crossings[later].append(position)
     return [tuple(positions) for positions in crossings]
+
+
+def tensors_crossing(graph: keras.Model, position: int) -> tuple[keras.KerasTensor, ...]:
+    """The tensors of the graph that cross a position, see `crossing`; at its end, the graph's outputs."""
+    nodes = _nodes(graph)
+    if position == len(nodes):
+        return tuple(graph.outputs)
+    needed = {id(tensor) for node in nodes[position:] for tensor in node.input_tensors}
+    needed |= {id(tensor) for tensor in graph.outputs}
+    return tuple(tensor for node in nodes[:position] for tensor in node.output_tensors if id(tensor) in needed)
+
+
+@tf.autograph.experimental.do_not_convert
+def run_below(graph: keras.Model, inputs: Any, positions: Sequence[int]) -> tuple[tuple[Any, ...], ...]:
+    """What crosses each of some positions, all below the highest of them in inference mode.
+
+    Args:
+        graph: a Functional model.
+        inputs: tensor [batch, …].
+        positions: in `graph.operations`, from 1 up.
+
+    Returns:
+        For each position, the values of `tensors_crossing`.
+    """
+    values = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
+    _run_nodes(_nodes(graph)[: max(positions)], values, lambda operation: _caller(operation, lambda _: False))
+    return tuple(tuple(values[id(tensor)] for tensor in tensors_crossing(graph, position)) for position in positions)
+
+
+@tf.autograph.experimental.do_not_convert
+def run_above(graph: keras.Model, crossing_values: Sequence[Any], position: int, training_of: TrainingOf) -> Any:
+    """The graph's output from what crosses a position.
+
+    Args:
+        graph: a Functional model with one output.
+        crossing_values: as `run_below` gave them.
+        position: in `graph.operations`.
+        training_of: asked once for each layer from the position on whose call takes `training`.
+    """
+    values = dict(zip(map(id, tensors_crossing(graph, position)), crossing_values, strict=True))
+    _run_nodes(_nodes(graph)[position:], values, lambda operation: _caller(operation, training_of))
+    (output,) = graph.outputs
+    return values[id(output)]
+
+
+def _run_nodes(nodes: Sequence[Any], values: dict[int, Any], caller: Callable[[Any], Callable[..., Any]]) -> None:
+    """Calls the operations in order, taking their inputs from `values` and adding their outputs to it."""
+    for node in nodes:
+        if node.is_input:
+            continue
+        args, kwargs = node.arguments.fill_in(values)
+        outputs = caller(node.operation)(*args, **kwargs)
+        values.update(zip(map(id, node.outputs), keras.tree.flatten(outputs), strict=True))
 
 
 def _nodes(graph: keras.Model) -> list[Any]:
