@@ -48,7 +48,8 @@ def draw_curves(phases: Sequence[PhaseRecord], path: Path) -> None:
             color=_BOUNDARY,
         )
     loss.legend(frameon=False, loc="upper right")
-    rate.set_xlabel("epoch, over all phases")
+    is_by_epochs = all(phase.settings.evaluate_every_steps is None for phase in phases)
+    rate.set_xlabel("epoch, over all phases" if is_by_epochs else "evaluation, over all phases")
     rate.set_xlim(0.5, max(ends[-1], 1) + 0.5)
     rate.xaxis.get_major_locator().set_params(integer=True)
     FigureCanvasAgg(figure).print_png(str(path))

@@ -24,6 +24,8 @@ _WIDTH_WITH_BAR = 100
 _BAR_WIDTH = 16
 _STARTING = "TensorFlow and TFX are loaded, up to a minute"
 _REFRESHES_PER_SECOND = 8
+# What a training counts; each has a line of its own.
+_OF_TRAINING = ("epochs", "evaluations")
 _SYMBOLS = {
     "waiting": ("·", "dim"),
     "done": ("✓", "green"),
@@ -78,7 +80,7 @@ class Display:
             if self._current is None:
                 return
             self._current.progress = progress
-            is_new_epoch = progress.unit == "epochs" and progress != self._last_epoch and progress.done > 0
+            is_new_epoch = progress.unit in _OF_TRAINING and progress != self._last_epoch and progress.done > 0
             if is_new_epoch:
                 self._last_epoch = progress
         if is_new_epoch:
@@ -166,8 +168,8 @@ def _what(line: _Line) -> str:
 
 
 def _how_far(progress: Progress) -> str:
-    """While it runs. Of epochs, the note says which one it is in its phase."""
-    if progress.unit == "epochs" and progress.note:
+    """While it runs. Of epochs and evaluations, the note says which one it is in its phase."""
+    if progress.unit in _OF_TRAINING and progress.note:
         return progress.note
     return _how_much(progress) + (f" · {progress.note}" if progress.note else "")
 

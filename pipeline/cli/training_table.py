@@ -17,11 +17,14 @@ _FILE_NAME = "training.json"
 
 def print_training(console: Console, record: RunRecord) -> None:
     """Prints a line per phase, and its warning where it has one; nothing for a run that trained nothing."""
-    phases = _phases(record)
+    content = _content(record)
+    phases = _phases(content)
     if not phases:
         return
     console.print()
     console.print(training_table(phases))
+    if content.get("baseline"):
+        console.print(f"the frozen baseline is the model at the end of {content['baseline']}", style="dim")
     for phase in phases:
         if phase["warning"]:
             console.print(Padding(f"! {phase['warning']}", (0, 0, 0, 2), expand=False), style="yellow")
@@ -32,7 +35,7 @@ def training_table(phases: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in ("phase", "trains", "BatchNorm"):
         table.add_column(name, overflow="fold")
-    for name in ("parameters", "epochs", "kept", "eval log loss", "eval accuracy"):
+    for name in ("parameters", "evaluations", "kept", "eval log loss", "eval accuracy"):
         table.add_column(name, justify="right")
     for phase in phases:
         best = phase["epochs"][phase["best_epoch"] - 1]
@@ -58,12 +61,16 @@ def _what_trains(trainable: dict[str, Any]) -> str:
     return f"the head, and {counted(len(layers), 'layer')} in {where}"
 
 
-def _phases(record: RunRecord) -> list[dict[str, Any]]:
+def _content(record: RunRecord) -> dict[str, Any]:
     folder = record.uris.get(TRAINING_RECORD)
     try:
-        content = json.loads(Path(folder, _FILE_NAME).read_text(encoding="utf-8")) if folder else {}
+        content: dict[str, Any] = json.loads(Path(folder, _FILE_NAME).read_text(encoding="utf-8")) if folder else {}
     except (OSError, ValueError):  # a run whose artifacts are gone is still shown
-        return []
+        return {}
+    return content
+
+
+def _phases(content: dict[str, Any]) -> list[dict[str, Any]]:
     phases = content.get("phases", [])
     is_known = all("blocks" in phase.get("trainable", {}) for phase in phases)  # other versions wrote less
     return phases if is_known else []

@@ -34,12 +34,13 @@ def printed(folder: Path | None) -> str:
 
 def test_each_phase_is_a_line_with_what_trained_and_how_well_it_ended(tmp_path: Path) -> None:
     phases = [phase("head", []), phase("fine_tune", ["block3", "block4"], warning="it diverged")]
-    (tmp_path / "training.json").write_text(json.dumps({"phases": phases}))
+    (tmp_path / "training.json").write_text(json.dumps({"phases": phases, "baseline": "head"}))
     lines = printed(tmp_path).splitlines()
     (head,) = [line for line in lines if line.startswith("head")]
     (tuned,) = [line for line in lines if line.startswith("fine_tune")]
     assert head.split()[1:] == ["the", "head", "frozen", "1,234", "of", "5,678", "3", "2", "0.2500", "0.7500"]
     assert "the head, and 2 layers in block3 to block4" in tuned
+    assert "the frozen baseline is the model at the end of head" in lines
     assert "! it diverged" in lines[-1]
 
 

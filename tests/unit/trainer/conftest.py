@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deaths import die_at
 from tiny import IMAGE_SIZE_PX
 from varied import Batch, digit_batch_of, photograph_batch
 
 from trainer.datasets import Split, open_split
 from trainer.training import TrainingData
+
+__all__ = ["die_at"]
 
 NUM_TRAIN, NUM_EVAL = 52, 23
 
