@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from trainer import input_options
 from trainer.errors import ThawError
 from trainer.features import LABEL_ID, PIXELS
 from trainer.images import unpack
@@ -24,6 +25,7 @@ _FEATURE_SPEC = {
 }
 # Memory that shuffling may take; below it the whole split is shuffled.
 _MAX_SHUFFLE_BYTES = 512 * 1024**2
+_NUM_BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def label_counts(split: Split, num_classes: int) -> list[int]:
     """How many examples each class has, in the order of the label ids."""
     label_ids = tf.data.TFRecordDataset(split.files).map(
         lambda serialized: tf.io.parse_single_example(serialized, _FEATURE_SPEC)[LABEL_ID],
-        num_parallel_calls=tf.data.AUTOTUNE,
+        num_parallel_calls=input_options.num_parallel_calls(),
     )
     start = tf.zeros([num_classes], tf.int64)
     counts = label_ids.reduce(start, lambda sums, label_id: sums + tf.one_hot(label_id, num_classes, dtype=tf.int64))
@@ -135,7 +137,7 @@ def _batches(
         return unpack(example[PIXELS], size), example[LABEL_ID], tf.constant(1.0)
 
     records = records.skip(first_batch * global_batch_size)
-    examples = records.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    examples = records.map(parse, num_parallel_calls=input_options.num_parallel_calls())
     if num_padding:
         nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0))
         examples = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(num_padding))
@@ -163,8 +165,7 @@ def _with_share_and_position(
 
 def _finished(batches: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
     """Of known length, in a fixed order, the same on every worker, and prefetched."""
-    options = tf.data.Options()
+    options = input_options.without_autotuning()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    options.deterministic = True
     counted = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
-    return counted.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return counted.with_options(options).prefetch(_NUM_BATCHES_AHEAD)

@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.branching import either
 from trainer.orientation import BIG_ENDIAN, LITTLE_ENDIAN, ORIENTATION_TAG, TYPE_SIZES, UPRIGHT
 
 _ENTRY_SIZE = 12
@@ -101,7 +102,7 @@ def turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """
 
     # Slices with a negative step would take five times as long.
-    def turned() -> tf.Tensor:
+    def turned(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         is_transposed = orientation >= 5
         upright = tf.cond(is_transposed, lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
         # By orientation: whether the rows, and whether the columns, are then in the wrong order.
@@ -110,5 +111,5 @@ def turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         upright = tf.cond(rows_are_reversed, lambda: tf.reverse(upright, [0]), lambda: upright)
         return tf.cond(columns_are_reversed, lambda: tf.reverse(upright, [1]), lambda: upright)
 
-    result: Any = tf.cond(tf.equal(orientation, UPRIGHT), lambda: pixels, turned)
+    result: Any = either(tf.equal(orientation, UPRIGHT), lambda pixels, _: pixels, turned, pixels, orientation)
     return result

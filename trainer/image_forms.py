@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from trainer import exif
+from trainer.branching import either
 from trainer.image_headers import MAX_SCANS, MAX_STEPS
 from trainer.orientation import UPRIGHT
 
@@ -86,7 +87,7 @@ def _survey_jpeg(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """
     data = tf.io.decode_raw(encoded, tf.uint8)
     is_conspicuous = contains(encoded, "Exif\\x00\\x00") | (_num_scans(data) > MAX_SCANS)
-    return tf.cond(is_conspicuous, lambda: _walked(data), lambda: (tf.constant(UPRIGHT), tf.constant(True)))
+    return either(is_conspicuous, _walked, lambda _: (tf.constant(UPRIGHT), tf.constant(True)), data)
 
 
 def _walked(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

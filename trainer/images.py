@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer import image_forms
+from trainer.branching import switch
 from trainer.image_forms import NUM_CHANNELS
 
 WHITE = (255, 255, 255)
@@ -55,15 +56,17 @@ def decode(
     head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD_SIZE)
     red, green, blue = (int(value) for value in background_rgb)
     background = (red, green, blue)
-    pixels = tf.switch_case(
+    pixels = switch(
         _index_of_form(head),
         [
-            lambda: image_forms.decode_jpeg(encoded, max_pixels, least_size_px),
-            lambda: image_forms.decode_png(encoded, head, max_pixels, background),
-            lambda: image_forms.decode_webp(encoded, head, max_pixels, background),
-            lambda: image_forms.decode_bmp(encoded, head, max_pixels),
-            _refuse,
+            lambda encoded, _: image_forms.decode_jpeg(encoded, max_pixels, least_size_px),
+            lambda encoded, head: image_forms.decode_png(encoded, head, max_pixels, background),
+            lambda encoded, head: image_forms.decode_webp(encoded, head, max_pixels, background),
+            lambda encoded, head: image_forms.decode_bmp(encoded, head, max_pixels),
+            lambda _encoded, _head: _refuse(),
         ],
+        encoded,
+        head,
     )
     return tf.ensure_shape(pixels, [None, None, NUM_CHANNELS])
 
@@ -84,15 +87,17 @@ def is_taken(encoded: tf.Tensor, max_pixels: int = DEFAULT_MAX_PIXELS) -> tf.Ten
         tf.errors.InvalidArgumentError: when run, if the header of a JPEG is damaged.
     """
     head = tf.io.decode_raw(encoded, tf.uint8, fixed_length=_HEAD_SIZE)
-    is_right: tf.Tensor = tf.switch_case(
+    is_right: tf.Tensor = switch(
         _index_of_form(head),
         [
-            lambda: image_forms.is_right_jpeg(encoded, max_pixels),
-            lambda: image_forms.is_right_png(encoded, head, max_pixels),
-            lambda: image_forms.is_right_webp(head, max_pixels),
-            lambda: image_forms.is_right_bmp(encoded, head, max_pixels),
-            lambda: tf.constant(False),
+            lambda encoded, _: image_forms.is_right_jpeg(encoded, max_pixels),
+            lambda encoded, head: image_forms.is_right_png(encoded, head, max_pixels),
+            lambda _, head: image_forms.is_right_webp(head, max_pixels),
+            lambda encoded, head: image_forms.is_right_bmp(encoded, head, max_pixels),
+            lambda _encoded, _head: tf.constant(False),
         ],
+        encoded,
+        head,
     )
     return is_right
 

@@ -9,6 +9,7 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 
+from trainer import input_options
 from trainer.preprocessing import RAW_FEATURE_SPEC
 from trainer.progress import Tally
 from trainer.transform_graph import Features, load_transform
@@ -115,8 +116,9 @@ def transformed_batches(
         .enumerate()
         .flat_map(read)
         .batch(batch_size)
-        .map(apply, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(apply, num_parallel_calls=input_options.num_parallel_calls())
         .prefetch(1)
+        .with_options(input_options.without_autotuning())
     )
     for indices, features in dataset.as_numpy_iterator():
         names = sorted(features)
