@@ -2,26 +2,34 @@
 
 A batch is (inputs, label ids, weights). All batches have the full global size: the last one of an epoch is filled up
 with examples of weight 0. That removes two hazards of MirroredStrategy: a first batch that does not divide by the
-number of replicas crashes, and the shares of a ragged batch would count unequally. `loss_share` is what each example
-counts in the loss of its batch; over all replicas the shares add up to 1, so one replica and several compute the same
-gradients from the same global batches. `position` counts the examples of a phase: what is drawn at random for an
-example follows from it, and so does not depend on the replica that the example lies on.
+number of replicas crashes, and the shares of a ragged batch would count unequally.
+
+`loss_share` is what each example counts in the loss of its batch: its weight, over the split's mean weight, over the
+batch's number of real examples. So each example counts in proportion to its weight over the whole epoch, not only
+within the batch that chance put it into, and to double all weights changes nothing. Without weights the shares of a
+batch add up to 1. They do not depend on the replicas, so one and several compute the same gradients from the same
+global batches. `position` counts the examples of a phase: what is drawn at random for an example follows from it, and
+so does not depend on the replica that the example lies on.
 """
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from trainer import input_options
 from trainer.errors import ThawError
-from trainer.features import LABEL_ID, PIXELS
+from trainer.features import LABEL_ID, PIXELS, WEIGHT
 from trainer.images import unpack
 
 _FEATURE_SPEC = {
     PIXELS: tf.io.FixedLenFeature([], tf.string),
     LABEL_ID: tf.io.FixedLenFeature([], tf.int64),
+    WEIGHT: tf.io.FixedLenFeature([], tf.float32, default_value=1.0),
 }
 # Memory that shuffling may take; below it the whole split is shuffled.
 _MAX_SHUFFLE_BYTES = 512 * 1024**2
@@ -36,32 +44,55 @@ class Split:
         files: TFRecord files, in order.
         num_examples: how many they hold.
         image_size_px: height and width of the images.
+        mean_weight: of the examples; above 0.
     """
 
     files: tuple[str, ...]
     num_examples: int
     image_size_px: int
+    mean_weight: float = 1.0
 
     def num_batches(self, global_batch_size: int) -> int:
         """Batches per epoch, the last, filled-up one included."""
         return math.ceil(self.num_examples / global_batch_size)
 
 
-def open_split(folder: str, image_size_px: int) -> Split:
-    """Finds the files of a split and counts their examples.
+def open_split(folder: str, image_size_px: int, name: str | None = None) -> Split:
+    """Finds the files of a split, counts their examples and checks their weights.
 
     Args:
         folder: holds TFRecord files of transformed examples.
         image_size_px: height and width that the preprocessing graph resized to.
+        name: of the split, for errors; the folder where not given.
 
     Raises:
-        ThawError: there are none.
+        ThawError: there are none, a weight is negative or no number, or all are 0.
     """
+    name = name or repr(folder)
     files = tuple(sorted(tf.io.gfile.glob(os.path.join(folder, "*"))))
-    num_examples = int(tf.data.TFRecordDataset(files).reduce(0, lambda count, _: count + 1)) if files else 0
-    if not num_examples:
-        raise ThawError(f"no examples in {folder!r}")
-    return Split(files, num_examples, image_size_px)
+    weights = _weights_of(files)
+    if not len(weights):
+        raise ThawError(f"no examples in {name}")
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise ThawError(
+            f"{len(wrong)} examples of {name} have a weight that is negative or no number, such as "
+            f"{weights[wrong[0]]:g}; weights must be 0 or more"
+        )
+    if not weights.any():
+        raise ThawError(f"every example of {name} has the weight 0, so there is nothing to go by; give some a weight")
+    return Split(files, len(weights), image_size_px, float(weights.mean()))
+
+
+def _weights_of(files: Sequence[str]) -> np.ndarray[Any, Any]:
+    """float64 [examples], in the order of the files."""
+    spec = {WEIGHT: _FEATURE_SPEC[WEIGHT]}
+    found = (
+        [tf.io.parse_example(batch, spec)[WEIGHT].numpy() for batch in tf.data.TFRecordDataset(files).batch(256)]
+        if files
+        else []
+    )
+    return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
 
 
 def training_batches(
@@ -110,15 +141,21 @@ def evaluation_batches(split: Split, global_batch_size: int) -> tf.data.Dataset:
     return _finished(batches, split.num_batches(global_batch_size))
 
 
-def label_counts(split: Split, num_classes: int) -> list[int]:
-    """How many examples each class has, in the order of the label ids."""
-    label_ids = tf.data.TFRecordDataset(split.files).map(
-        lambda serialized: tf.io.parse_single_example(serialized, _FEATURE_SPEC)[LABEL_ID],
+def label_counts(split: Split, num_classes: int) -> list[float]:
+    """The sum of the weights of each class's examples, in the order of the label ids; their number if all weigh 1."""
+    spec = {name: _FEATURE_SPEC[name] for name in (LABEL_ID, WEIGHT)}
+    examples = tf.data.TFRecordDataset(split.files).map(
+        lambda serialized: tf.io.parse_single_example(serialized, spec),
         num_parallel_calls=input_options.num_parallel_calls(),
     )
-    start = tf.zeros([num_classes], tf.int64)
-    counts = label_ids.reduce(start, lambda sums, label_id: sums + tf.one_hot(label_id, num_classes, dtype=tf.int64))
-    return [int(count) for count in counts]
+    start = tf.zeros([num_classes], tf.float64)
+    counts = examples.reduce(
+        start,
+        lambda sums, example: (
+            sums + tf.cast(example[WEIGHT], tf.float64) * tf.one_hot(example[LABEL_ID], num_classes, dtype=tf.float64)
+        ),
+    )
+    return [float(count) for count in counts]
 
 
 def _batches(
@@ -132,17 +169,19 @@ def _batches(
     num_padding = split.num_batches(global_batch_size) * global_batch_size - split.num_examples
     size = split.image_size_px
 
-    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         example = tf.io.parse_single_example(serialized, _FEATURE_SPEC)
-        return unpack(example[PIXELS], size), example[LABEL_ID], tf.constant(1.0)
+        return unpack(example[PIXELS], size), example[LABEL_ID], example[WEIGHT], tf.constant(1.0)
 
     records = records.skip(first_batch * global_batch_size)
     examples = records.map(parse, num_parallel_calls=input_options.num_parallel_calls())
     if num_padding:
-        nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0))
+        nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0), tf.constant(0.0))
         examples = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(num_padding))
     batches = examples.batch(global_batch_size, drop_remainder=True)
-    return batches.enumerate(num_batches_before + first_batch).map(_with_share_and_position)
+    return batches.enumerate(num_batches_before + first_batch).map(
+        lambda number, batch: _with_share_and_position(number, batch, split.mean_weight)
+    )
 
 
 def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
@@ -151,13 +190,13 @@ def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
 
 
 def _with_share_and_position(
-    number: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+    number: tf.Tensor, batch: tuple[tf.Tensor, ...], mean_weight: float
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    pixels, label_id, weight = batch
+    pixels, label_id, weight, is_real = batch
     batch_size = weight.shape[0]
     inputs = {
         "pixels": pixels,
-        "loss_share": weight / tf.reduce_sum(weight),
+        "loss_share": weight / (tf.reduce_sum(is_real) * mean_weight),
         "position": number * batch_size + tf.range(batch_size, dtype=tf.int64),
     }
     return inputs, label_id, weight

@@ -3,6 +3,8 @@
 # Raw examples, as ImageExampleGen writes them.
 IMAGE = "image"
 LABEL = "label"
+# How much the example counts, in training and evaluation; transformed examples have it, too.
+WEIGHT = "weight"
 # What it tells of every photograph beside that.
 FACTS = (
     "path",
@@ -12,7 +14,7 @@ FACTS = (
     "height_px",
     "num_bytes",
     "is_normalised",
-    "weight",
+    WEIGHT,
     "group",
 )
 

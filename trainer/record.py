@@ -28,6 +28,15 @@ def write_record(
         labels: the classes, in the order of the scores.
         devices: what it was trained on, in words.
     """
+    text = json.dumps(record_of(settings, phases, labels, devices), indent=2, allow_nan=False)
+    (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+    draw_curves(phases, folder / CURVES_FILE)
+
+
+def record_of(
+    settings: ModelSettings, phases: Sequence[PhaseRecord], labels: Sequence[str], devices: str
+) -> dict[str, Any]:
+    """The content of `training.json`; arguments as of `write_record`."""
     content = {
         "settings": settings.model_dump(mode="json"),
         "devices": devices,
@@ -35,9 +44,8 @@ def write_record(
         "baseline": settings.baseline_phase,
         "phases": [_phase(phase) for phase in phases],
     }
-    text = json.dumps(_finite(content), indent=2, allow_nan=False)
-    (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
-    draw_curves(phases, folder / CURVES_FILE)
+    finite: dict[str, Any] = _finite(content)
+    return finite
 
 
 def _phase(phase: PhaseRecord) -> dict[str, Any]:

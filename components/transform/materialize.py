@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 
 from trainer import input_options
+from trainer.features import WEIGHT
 from trainer.preprocessing import RAW_FEATURE_SPEC
 from trainer.progress import Tally
 from trainer.transform_graph import Features, load_transform
+
+# Not part of the transform graph, which is that of served images, too.
+_WEIGHT_SPEC = {WEIGHT: tf.io.FixedLenFeature([], tf.float32, default_value=1.0)}
 
 Transform = Callable[[Features], Features]
 
@@ -109,7 +114,8 @@ def transformed_batches(
         return tf.data.TFRecordDataset(source).map(lambda record: (index, record))
 
     def apply(indices: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, Features]:
-        return indices, transform(tf.io.parse_example(serialized, RAW_FEATURE_SPEC))
+        weights = tf.io.parse_example(serialized, _WEIGHT_SPEC)[WEIGHT]
+        return indices, {**transform(tf.io.parse_example(serialized, RAW_FEATURE_SPEC)), WEIGHT: weights}
 
     dataset = (
         tf.data.Dataset.from_tensor_slices(list(sources))
@@ -134,4 +140,6 @@ def _serialize(names: list[str], values: tuple[Any, ...]) -> bytes:
 def _feature(value: Any) -> tf.train.Feature:
     if isinstance(value, bytes):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    if np.issubdtype(np.asarray(value).dtype, np.floating):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[float(value)]))
     return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))

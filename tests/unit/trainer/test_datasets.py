@@ -1,5 +1,6 @@
 """Every example once per epoch, in full batches; what fills the last one up counts for nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,52 @@ def test_examples_of_another_image_size_are_not_read_as_if_they_fitted(split: Sp
     wrong = Split(split.files, split.num_examples, image_size_px=16)
     with pytest.raises(tf.errors.InvalidArgumentError):
         list(evaluation_batches(wrong, BATCH_SIZE))
+
+
+def weighted(folder: Path, split: Split, weights: Sequence[float]) -> Split:
+    """The examples of a split with weights."""
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / "images-0")) as writer:
+        records = tf.data.TFRecordDataset(split.files).as_numpy_iterator()
+        for record, weight in zip(records, weights, strict=True):
+            example = tf.train.Example.FromString(record)
+            example.features.feature["weight"].float_list.value.append(weight)
+            writer.write(example.SerializeToString())
+    return open_split(str(folder), split.image_size_px)
+
+
+def test_an_example_counts_by_its_weight_over_the_epoch_whatever_batch_it_is_in(split: Split, tmp_path: Path) -> None:
+    weights = np.arange(split.num_examples) % 4
+    found = weighted(tmp_path / "weighted", split, weights.tolist())
+    assert found.mean_weight == pytest.approx(weights.mean())
+    batches = list(evaluation_batches(found, 13).as_numpy_iterator())
+    shares = np.concatenate([inputs["loss_share"] for inputs, _, _ in batches])
+    np.testing.assert_allclose(shares * 13 * weights.mean(), weights, rtol=1e-6)
+    np.testing.assert_array_equal(np.concatenate([batch[2] for batch in batches]), weights)
+
+
+def test_to_double_all_weights_changes_no_share(split: Split, tmp_path: Path) -> None:
+    weights = np.arange(split.num_examples) % 4
+    once, twice = (weighted(tmp_path / str(factor), split, (weights * factor).tolist()) for factor in (1, 2))
+    for (found, _, _), (expected, _, _) in zip(
+        evaluation_batches(once, BATCH_SIZE).as_numpy_iterator(),
+        evaluation_batches(twice, BATCH_SIZE).as_numpy_iterator(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found["loss_share"], expected["loss_share"], rtol=1e-6)
+
+
+def test_classes_are_counted_by_weight(split: Split, digits: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    weights = np.arange(split.num_examples) / 8
+    expected = np.bincount(digits[1][: split.num_examples], weights, minlength=3)
+    np.testing.assert_allclose(label_counts(weighted(tmp_path / "weighted", split, weights.tolist()), 3), expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [(-1.0, "1 examples of .* negative or no number, such as -1"), (float("nan"), "such as nan"), (0.0, "weight 0")],
+)
+def test_weights_that_cannot_be_right_are_refused(wrong: float, words: str, split: Split, tmp_path: Path) -> None:
+    rest = 0.0 if wrong == 0 else 1.0
+    with pytest.raises(ThawError, match=words):
+        weighted(tmp_path / "weighted", split, [*[rest] * (split.num_examples - 1), wrong])
