@@ -86,7 +86,10 @@ def _survey_jpeg(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     Only files that seem to have something of that are walked over: a loop in a graph costs more than a glance at bytes.
     """
     data = tf.io.decode_raw(encoded, tf.uint8)
-    is_conspicuous = contains(encoded, "Exif\\x00\\x00") | (_num_scans(data) > MAX_SCANS)
+    scans = _places_of_scan_markers(data)
+    # EXIF data lie before the first scan, wherever that is; in most files the only such marker is where it begins.
+    head = tf.strings.substr(encoded, 0, tf.reduce_max(tf.concat([[0], scans], axis=0)))
+    is_conspicuous = contains(head, "Exif\\x00\\x00") | (tf.size(scans) > MAX_SCANS)
     return either(is_conspicuous, _walked, lambda _: (tf.constant(UPRIGHT), tf.constant(True)), data)
 
 
@@ -97,7 +100,7 @@ def _walked(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     padded = tf.pad(data, [[0, 8]])
     is_progressive = tf.reduce_any(tf.equal(segments.frame_marker, [0xC2, 0xC6, 0xCA, 0xCE]))
     has_several = tf.not_equal(padded[segments.scan_start], padded[segments.frame_start + 5])
-    num_scans = 1 + _num_scans(data[segments.scan_start :])
+    num_scans = 1 + tf.size(_places_of_scan_markers(data[segments.scan_start :]))
     return orientation, ~((is_progressive | has_several) & (num_scans > MAX_SCANS))
 
 
@@ -152,8 +155,9 @@ def _walk(data: tf.Tensor) -> _Segments:
     return segments
 
 
-def _num_scans(data: tf.Tensor) -> tf.Tensor:
-    return tf.math.count_nonzero(tf.equal(data[:-1], 0xFF) & tf.equal(data[1:], 0xDA))
+def _places_of_scan_markers(data: tf.Tensor) -> tf.Tensor:
+    """int32 [markers], ascending: wherever the bytes of one stand, be it in the middle of something else."""
+    return tf.cast(tf.where(tf.equal(data[:-1], 0xFF) & tf.equal(data[1:], 0xDA))[:, 0], tf.int32)
 
 
 def decode_png(encoded: tf.Tensor, head: tf.Tensor, max_pixels: int, background_rgb: Rgb) -> tf.Tensor:
