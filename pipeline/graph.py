@@ -49,6 +49,7 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         transform_graph=transform.outputs["transform_graph"],
         settings=model,
         num_cpu_replicas=infrastructure.num_cpu_replicas,
+        gpus=infrastructure.gpus,
     )
     evaluator = Evaluator(
         examples=example_gen.outputs["examples"],

@@ -28,7 +28,7 @@ _DISK_IS_FULL = ("No space left on device", "database or disk is full")
 
 def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcome:
     """See `pipeline.local.run_local`."""
-    devices.prepare(configuration.infrastructure.num_cpu_replicas)
+    devices.prepare(configuration.infrastructure.num_cpu_replicas, configuration.infrastructure.gpus)
     connection = _metadata_connection(configuration)
     ObservedRunner(connection, run_id, on_step).run(build_pipeline(configuration))
     return _outcome(configuration, read_outputs(connection, run_id))
@@ -36,7 +36,7 @@ def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcom
 
 def ingest(configuration: Configuration, run_id: str, on_step: OnStep) -> Path:
     """See `pipeline.local.ingest_local`."""
-    devices.prepare(configuration.infrastructure.num_cpu_replicas)
+    devices.prepare(configuration.infrastructure.num_cpu_replicas, configuration.infrastructure.gpus)
     connection = _metadata_connection(configuration)
     ObservedRunner(connection, run_id, on_step, DATA_STEPS).run(build_pipeline(configuration))
     return Path(read_outputs(connection, run_id)["ImageExampleGen"].uris["quarantine"])

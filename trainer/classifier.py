@@ -8,6 +8,7 @@ from trainer import layer_graph
 from trainer.backbones import build_backbone, scale
 from trainer.layer_graph import TrainingOf
 from trainer.modes import Modes
+from trainer.precision import building_in, precision_of
 from trainer.scaling import SCALING, Scaling
 from trainer.settings import ModelSettings
 
@@ -16,7 +17,8 @@ class Classifier(keras.Model):
     """From uint8 pixels [batch, size, size, 3] to class probabilities, float32 [batch, classes].
 
     Which layers of the backbone are ever in training mode is part of a phase (`trainer.freezing.freeze`); those below
-    the freeze boundary never are, so that frozen features are a function of the image alone.
+    the freeze boundary never are, so that frozen features are a function of the image alone. The backbone may compute
+    in mixed precision; from pooling on, all is float32.
 
     Attributes:
         backbone: a Functional model.
@@ -24,12 +26,12 @@ class Classifier(keras.Model):
     """
 
     def __init__(self, backbone: keras.Model, scaling: Scaling, num_classes: int, dropout_rate: float) -> None:
-        super().__init__(name="classifier")
+        super().__init__(name="classifier", dtype="float32")
         self.backbone = backbone
         self._scaling: Scaling = scaling
         self.modes: Modes = Modes()
-        self.pooling = keras.layers.GlobalAveragePooling2D(name="pooling")
-        self.dropout = keras.layers.Dropout(dropout_rate, name="dropout")
+        self.pooling = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pooling")
+        self.dropout = keras.layers.Dropout(dropout_rate, dtype="float32", name="dropout")
         self.head = keras.layers.Dense(num_classes, dtype="float32", name="head")
 
     def build(self, input_shape: Any) -> None:
@@ -74,7 +76,8 @@ def build_classifier(settings: ModelSettings, num_classes: int) -> Classifier:
     Raises:
         ConfigurationError, WeightsError: see `trainer.backbones.build_backbone`.
     """
-    backbone = build_backbone(settings)
+    with building_in(precision_of(settings.compute)):
+        backbone = build_backbone(settings)
     model = Classifier(backbone, SCALING[settings.backbone], num_classes, settings.dropout_rate)
     model.build((None, settings.image_size_px, settings.image_size_px, 3))
     return model

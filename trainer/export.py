@@ -12,6 +12,7 @@ from trainer.features import IMAGE, LABEL, LABEL_ID, LABEL_VOCABULARY
 from trainer.image_forms import MAX_PIXELS
 from trainer.images import unpack, unpack_batch
 from trainer.per_image import error_texts, pixels_of_good_images
+from trainer.precision import computing_in_float32
 from trainer.transform_graph import load_saved_transform, pixels_of, read_labels, vocabulary_path
 
 SERVING_SIGNATURE = "serving_default"
@@ -120,7 +121,7 @@ def max_pixels_of(saved_transform: Any) -> int:
 
 
 def export(model: Classifier, transform_graph: str, image_size_px: int, folder: str) -> None:
-    """Writes a SavedModel.
+    """Writes a SavedModel, which computes in float32 whatever the model was trained in.
 
     Args:
         model: trained; a mirrored variable is read from its first replica.
@@ -134,7 +135,8 @@ def export(model: Classifier, transform_graph: str, image_size_px: int, folder: 
         EXAMPLES_SIGNATURE: served.serve_examples,
         LABEL_FUNCTION: served.label_features,
     }
-    tf.saved_model.save(served, folder, signatures=signatures)
+    with computing_in_float32(model):  # what is served does not depend on the machine that trained it
+        tf.saved_model.save(served, folder, signatures=signatures)
 
 
 def is_complete(folder: str) -> bool:

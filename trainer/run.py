@@ -1,11 +1,12 @@
 """One training job from folders to folders: what FineTuner runs, and what a notebook may call without TFX."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from trainer import devices, freeze_contract
+from trainer import compute, devices, freeze_contract
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
@@ -39,19 +40,22 @@ class TrainingJob:
     checkpoints: str | None = None
 
 
-def run(job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None) -> None:
+def run(
+    job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None, gpus: Sequence[int] | None = None
+) -> None:
     """Trains, and exports the model, its baseline and the record.
 
     Args:
         job: where to read and write.
         settings: what to train.
-        num_cpu_replicas: logical CPU devices to train on; None for all GPUs, or the CPU where there is none.
+        num_cpu_replicas: logical CPU devices to train on; None for GPUs, or the CPU where there is none.
+        gpus: numbers of the GPUs to train on; None for all.
 
     Raises:
         ThawError: see `trainer.training.fine_tune`.
         FreezeContractError: what was exported is not what was trained.
     """
-    devices.prepare(num_cpu_replicas)
+    devices.prepare(num_cpu_replicas, gpus)
     strategy = devices.make_strategy(num_cpu_replicas)
     labels = read_labels(job.transform_graph)
     data = TrainingData(
@@ -69,6 +73,6 @@ def run(job: TrainingJob, settings: ModelSettings, num_cpu_replicas: int | None)
     on_baseline = partial(export_to, job.baseline_model)
     model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
     export_to(job.model, model)
-    write_record(record, settings, phases, labels, devices.describe(strategy))
+    write_record(record, settings, phases, labels, compute.describe(settings, strategy))
     if checkpoints is not None:
         shutil.rmtree(checkpoints)

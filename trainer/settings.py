@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trainer import presets
 from trainer.base_settings import Settings
+from trainer.compute_settings import ComputeSettings, check_micro_batches
 from trainer.loss_settings import LossSettings
 from trainer.phase_settings import Boundary, PhaseSettings
 from trainer.plan_checks import (
@@ -42,6 +43,7 @@ class ModelSettings(Settings):
             the averaged weights, and a phase ends with them. None for no average.
         checkpoint_every_steps: how many steps of training a kill may cost; 0 to save at the ends of phases only. Each
             checkpoint holds weights and optimizer state, and two are kept.
+        compute: how a step is computed, and what several replicas do to the learning rate.
         phases: trained in this order; or the name of a plan, which stands for its phases; "two_phase" where
             nothing is said.
         baseline: what the result is compared with. "auto" takes the model at the end of the frozen phases that the plan
@@ -62,6 +64,7 @@ class ModelSettings(Settings):
     loss: LossSettings = LossSettings()
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     checkpoint_every_steps: Annotated[int, Field(ge=0)] = 500
+    compute: ComputeSettings = ComputeSettings()
     phases: Annotated[tuple[PhaseSettings, ...], Field(min_length=1, strict=False)] = Field(
         default_factory=lambda: _phases_of(presets.DEFAULT, SMALL_CNN)
     )
@@ -146,6 +149,7 @@ class ModelSettings(Settings):
     def _plan_makes_sense(self) -> Self:
         check_phases(self.phases)
         check_baseline(self.phases, self.baseline, self.probe)
+        check_micro_batches(self.compute, self.batch_size_per_replica, self.phases)
         return self
 
 

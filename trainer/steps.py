@@ -1,16 +1,15 @@
 """One step of training or evaluation, as a graph that runs on every replica."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainer import augmentation
+from trainer import augmentation, model_pass, precision
 from trainer.averaging import MovingAverage
 from trainer.classifier import Classifier
 from trainer.history import Summary
-from trainer.losses import loss_per_example
 from trainer.optimizers import Optimizers
 from trainer.replicas import components, local_variable
 from trainer.settings import ModelSettings, PhaseSettings
@@ -48,6 +47,12 @@ class Totals:
         self._sums.assign_add(tf.reduce_sum(tf.cast(columns, tf.float64), axis=1))
         number = self._num_steps.assign_add(1)
         is_first = tf.equal(self._first_bad_step, 0) & ~tf.reduce_all(tf.math.is_finite(losses))
+        self._first_bad_step.assign_add(tf.where(is_first, number, tf.zeros_like(number)))
+
+    def note_bad_step(self, is_bad: tf.Tensor) -> None:
+        """Counts the step that was added last as bad where `is_bad`, bool []; on each replica."""
+        number = tf.convert_to_tensor(self._num_steps)
+        is_first = tf.equal(self._first_bad_step, 0) & is_bad
         self._first_bad_step.assign_add(tf.where(is_first, number, tf.zeros_like(number)))
 
     def summary(self) -> Summary:
@@ -95,31 +100,89 @@ class Steps:
         """
         self._model, self._phase, self._settings = model, phase, settings
         self._optimizers, self._average = optimizers, average
-        self._weights_of_classes, self._seed = weights_of_classes, seed
+        self._seed = seed
         self._strategy = tf.distribute.get_strategy()
+        self._pass = model_pass.build(model, settings, optimizers.trained, weights_of_classes)
+        self._loss_scale = precision.LossScale() if settings.compute.precision == "mixed_float16" else None
         self.train_totals, self.eval_totals = Totals(), Totals()
-        self.train = tf.function(self._train, autograph=False)
+        self._train_graph = tf.function(self._train, autograph=False)
         self.evaluate = tf.function(self._evaluate, autograph=False)
 
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """What a training step changes beside the model, the optimizers and the average."""
+        scale = self._loss_scale.variables if self._loss_scale is not None else []
+        return [*self.train_totals.variables, *scale]
+
+    def train(self, batches: Iterator[Batch]) -> None:
+        """Trains on the next batch.
+
+        Raises:
+            ConfigurationError: the model cannot be compiled, and the settings say that it is to be.
+        """
+        with model_pass.explaining_what_does_not_compile(self._settings):
+            self._train_graph(batches)
+
     def _train(self, batches: Iterator[Batch]) -> None:
-        self._strategy.run(self._train_on_replica, args=next(batches))
+        if self._loss_scale is None:
+            self._strategy.run(self._train_on_replica, args=next(batches))
+            return
+        gradients, num_overflows = self._strategy.run(self._unscaled_gradients, args=next(batches))
+        # Decided for all replicas together, or their weights would part.
+        tf.cond(
+            tf.equal(self._strategy.reduce(tf.distribute.ReduceOp.SUM, num_overflows, axis=None), 0),
+            lambda: self._on_replicas(self._update_at_scale, gradients),
+            lambda: self._on_replicas(self._leave_out),
+        )
 
     def _evaluate(self, batches: Iterator[Batch]) -> None:
         self._strategy.run(self._evaluate_on_replica, args=next(batches))
 
+    def _on_replicas(self, call: Callable[..., None], *arguments: Any) -> tf.Tensor:
+        """Returns something, as a branch must."""
+        self._strategy.run(call, args=arguments)
+        return tf.constant(True)
+
     def _train_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
-        pixels, labels = self._vary(inputs, label_ids, weights)
-        trained = self._optimizers.trained
-        with tf.GradientTape() as tape:
-            logits = self._model.logits(pixels, training=True)
-            losses = loss_per_example(self._settings.loss, labels, logits, self._weights_of_classes)
-            # The shares add up to 1 over all replicas, and so do the gradients to that of the mean.
-            loss = tf.reduce_sum(losses * inputs["loss_share"])
-        self._optimizers.apply(tape.gradient(loss, [variable.value for variable in trained]))
+        self._update(self._gradients(inputs, label_ids, weights, tf.constant(1.0)))
+
+    def _unscaled_gradients(
+        self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The gradients that the scaled loss gave, divided by the scale; and 1 if some are infinite or no numbers."""
+        assert self._loss_scale is not None
+        scale = self._loss_scale.value()
+        found = self._gradients(inputs, label_ids, weights, scale)
+        gradients = [
+            tf.zeros(variable.shape) if gradient is None else gradient / scale
+            for variable, gradient in zip(self._optimizers.trained, found, strict=True)
+        ]
+        return gradients, tf.cast(~precision.are_finite(gradients), tf.int32)
+
+    def _update_at_scale(self, gradients: list[tf.Tensor]) -> None:
+        assert self._loss_scale is not None
+        self._update(gradients)
+        self._loss_scale.note_update()
+
+    def _leave_out(self) -> None:
+        assert self._loss_scale is not None
+        self.train_totals.note_bad_step(self._loss_scale.note_overflow())
+
+    def _update(self, gradients: Sequence[tf.Tensor | None]) -> None:
+        self._optimizers.apply(gradients)
         if self._average is not None:
             self._average.update()
+
+    def _gradients(
+        self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor, scale: tf.Tensor
+    ) -> list[tf.Tensor | None]:
+        """Of this replica's share of the loss, times the scale; the batch joins the totals."""
+        pixels, labels = self._vary(inputs, label_ids, weights)
+        # The shares add up to 1 over all replicas, and so do the gradients to that of the mean.
+        logits, losses, gradients = self._pass(pixels, labels, inputs["loss_share"], scale)
         is_right = tf.equal(tf.argmax(logits, axis=-1), tf.argmax(labels, axis=-1))
         self.train_totals.add(losses, is_right, weights)
+        return gradients
 
     def _evaluate_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
         logits = tf.cast(self._model.logits(inputs["pixels"], training=False), tf.float32)

@@ -1,5 +1,8 @@
 """FineTuner: transformed examples in, fine-tuned model, frozen-only baseline and training record out."""
 
+import json
+from collections.abc import Sequence
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
@@ -18,6 +21,7 @@ class FineTunerSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "model_settings": component_spec.ExecutionParameter(type=str),
         "num_cpu_replicas": component_spec.ExecutionParameter(type=int, optional=True),
+        "gpus": component_spec.ExecutionParameter(type=str, optional=True),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -43,6 +47,7 @@ class FineTuner(base_component.BaseComponent):
         transform_graph: types.BaseChannel,
         settings: ModelSettings,
         num_cpu_replicas: int | None = None,
+        gpus: Sequence[int] | None = None,
     ) -> None:
         """Makes the component.
 
@@ -50,7 +55,8 @@ class FineTuner(base_component.BaseComponent):
             examples: transformed examples with splits train and eval.
             transform_graph: that they went through.
             settings: what to train.
-            num_cpu_replicas: logical CPU devices to train on; None for all GPUs, or the CPU where there is none.
+            num_cpu_replicas: logical CPU devices to train on; None for GPUs, or the CPU where there is none.
+            gpus: numbers of the GPUs to train on; None for all.
         """
         super().__init__(
             spec=FineTunerSpec(
@@ -58,6 +64,7 @@ class FineTuner(base_component.BaseComponent):
                 transform_graph=transform_graph,
                 model_settings=settings.model_dump_json(),
                 num_cpu_replicas=num_cpu_replicas,
+                gpus=None if gpus is None else json.dumps(list(gpus)),
                 code_digest=code_digest(executor.__name__),
                 model=types.Channel(type=standard_artifacts.Model),
                 baseline_model=types.Channel(type=standard_artifacts.Model),

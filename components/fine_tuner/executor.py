@@ -34,7 +34,8 @@ class Executor(base_executor.BaseExecutor):
             checkpoints=checkpoint_folder(input_dict, output_dict, exec_properties),
         )
         settings = ModelSettings.model_validate_json(exec_properties["model_settings"])
-        run(job, settings, exec_properties.get("num_cpu_replicas"))
+        gpus = exec_properties.get("gpus")
+        run(job, settings, exec_properties.get("num_cpu_replicas"), None if gpus is None else json.loads(gpus))
 
 
 def checkpoint_folder(

@@ -104,14 +104,27 @@ class InfrastructureSettings(Settings):
     Attributes:
         root: folder of the pipeline: metadata, artifacts and run records. Made where it is missing.
         push_destination: folder that receives a model version with each push. Made where it is missing.
-        num_cpu_replicas: train on this many logical CPU devices; null trains on all GPUs, or the one CPU.
+        num_cpu_replicas: train on this many logical CPU devices; null trains on GPUs, or the one CPU.
+        gpus: numbers of the GPUs to train on, in TensorFlow's order; null for all.
         beam: how Apache Beam runs.
     """
 
     root: LocalPath
     push_destination: LocalPath
     num_cpu_replicas: Annotated[int, Field(ge=1)] | None = None
+    gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)] | None = None
     beam: BeamSettings = BeamSettings()
+
+    @model_validator(mode="after")
+    def _devices_are_stated_once(self) -> Self:
+        if self.gpus is not None and self.num_cpu_replicas is not None:
+            raise ValueError(
+                f"gpus is {list(self.gpus)} and num_cpu_replicas {self.num_cpu_replicas}; training runs on GPUs or on "
+                "logical CPU devices: leave one of them out"
+            )
+        if self.gpus is not None and len(set(self.gpus)) < len(self.gpus):
+            raise ValueError(f"gpus is {list(self.gpus)}; name each once")
+        return self
 
     @model_validator(mode="after")
     def _places_are_distinct(self) -> Self:

@@ -1,0 +1,261 @@
+"""Mixed precision, XLA, micro-batches and rates for several replicas: what they change of a training, and what not."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny import Weights, fine_tune_phase, head_phase, settings, weights_of
+
+from trainer import compute, precision
+from trainer.classifier import Classifier, build_classifier
+from trainer.devices import make_strategy
+from trainer.errors import ConfigurationError, ThawError
+from trainer.model_pass import explaining_what_does_not_compile
+from trainer.precision import INITIAL_SCALE, LossScale, best_precision, computing_in_float32
+from trainer.replicas import components
+from trainer.training import PhaseRecord, TrainingData, _Training, fine_tune
+
+
+def train(
+    data: TrainingData, num_replicas: int = 1, folder: Path | None = None, **changes: Any
+) -> tuple[Weights, tuple[PhaseRecord, ...], Classifier]:
+    changes.setdefault("batch_size_per_replica", 16 // num_replicas)
+    model, records = fine_tune(
+        settings(**changes), data, make_strategy(num_replicas), on_baseline=lambda _: None, checkpoint_dir=folder
+    )
+    return weights_of(model), records, model
+
+
+def assert_close(found: Weights, expected: Weights, atol: float) -> None:
+    assert found.keys() == expected.keys()
+    for path, value in expected.items():
+        np.testing.assert_allclose(found[path], value, atol=atol, err_msg=path)
+
+
+def plain(**changes: Any) -> dict[str, Any]:
+    """SGD, whose updates are as close as the gradients are; Adam makes a large difference of a small one."""
+    sgd = {"name": "sgd", "clip_norm": 1.0}
+    phases = (
+        head_phase(learning_rate=0.5, optimizer=sgd),
+        fine_tune_phase(learning_rate=0.1, optimizer=sgd, block_decay=0.5),
+    )
+    return {"phases": phases, "compute": changes}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize(
+    ("changes", "atol"),
+    [
+        ({"num_micro_batches": 4}, 1e-5),
+        ({"jit_compile": True}, 1e-5),
+        ({"jit_compile": True, "num_micro_batches": 2}, 1e-5),
+        ({"precision": "mixed_bfloat16"}, 0.02),
+        ({"precision": "mixed_float16"}, 5e-3),
+        ({"precision": "mixed_float16", "num_micro_batches": 2}, 5e-3),
+    ],
+    ids=str,
+)
+def test_weights_are_those_of_a_plain_training(
+    changes: dict[str, Any], atol: float, num_replicas: int, training_data: TrainingData
+) -> None:
+    """52 examples in batches of 16: with micro-batches of 4, the last batch has some of padding alone."""
+    expected, _, _ = train(training_data, 1, **plain())
+    found, records, _ = train(training_data, num_replicas, **plain(**changes))
+    assert_close(found, expected, atol)
+    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+    assert records[0].contract.num_replicas == num_replicas
+    moved = max(float(np.abs(found[path] - value).max()) for path, value in expected.items())
+    assert moved > 0, "computed in the same way after all"
+
+
+def test_a_mixed_model_has_float32_variables_statistics_and_scores() -> None:
+    before = keras.config.dtype_policy().name
+    model = build_classifier(settings(compute={"precision": "mixed_float16"}), num_classes=3)
+    assert keras.config.dtype_policy().name == before
+    norm = model.backbone.get_layer("block1_batch_norm")
+    assert norm.compute_dtype == "float16"
+    assert {variable.dtype for variable in model.weights} == {"float32"}
+    features = model.feature_map(np.zeros((2, 8, 8, 3), np.uint8), lambda _: False)
+    assert features.dtype == tf.float16
+    assert model.logits(np.zeros((2, 8, 8, 3), np.uint8), training=False).dtype == tf.float32
+
+
+def test_what_is_traced_for_the_export_computes_in_float32_to_the_bit(digits: tuple[np.ndarray, np.ndarray]) -> None:
+    plain_model = build_classifier(settings(), num_classes=3)
+    model = build_classifier(settings(compute={"precision": "mixed_bfloat16"}), num_classes=3)
+    for variable, other in zip(model.weights, plain_model.weights, strict=True):
+        variable.assign(other)
+    pixels = digits[0][:16]
+    expected = plain_model(pixels).numpy()
+    assert np.abs(model(pixels).numpy() - expected).max() > 0
+    with computing_in_float32(model):
+        np.testing.assert_array_equal(model(pixels), expected)
+    assert np.abs(model(pixels).numpy() - expected).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ([(9, 0)], "mixed_bfloat16"),
+        ([(8, 0), (7, 5)], "mixed_float16"),
+        ([(6, 1)], "float32"),
+        ([], "float32"),
+    ],
+)
+def test_auto_is_what_the_oldest_gpu_is_good_for(capabilities: list[tuple[int, int]], expected: str) -> None:
+    assert best_precision(capabilities) == expected
+
+
+@pytest.fixture(params=[1, 2], ids=["1 replica", "2 replicas"])
+def loss_scale(request: pytest.FixtureRequest) -> tuple[tf.distribute.Strategy, LossScale]:
+    strategy = make_strategy(request.param)
+    with strategy.scope():
+        return strategy, LossScale()
+
+
+def values_of(scale: LossScale) -> set[float]:
+    return {float(component) for component in components(scale.variables[0])}
+
+
+def test_the_scale_halves_at_an_overflow_and_doubles_after_enough_updates(
+    loss_scale: tuple[tf.distribute.Strategy, LossScale], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "NUM_UPDATES_BEFORE_GROWTH", 3)
+    strategy, scale = loss_scale
+    overflow = tf.function(lambda: strategy.run(scale.note_overflow), autograph=False)
+    update = tf.function(lambda: strategy.run(scale.note_update), autograph=False)
+    update()
+    overflow()
+    assert values_of(scale) == {INITIAL_SCALE / 2}
+    for _ in range(2):
+        update()
+    assert values_of(scale) == {INITIAL_SCALE / 2}
+    update()
+    assert values_of(scale) == {INITIAL_SCALE}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_an_update_whose_gradients_overflow_is_left_out_on_all_replicas_and_is_no_bad_step(
+    num_replicas: int, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a scale at which all gradients overflow, the first updates change nothing."""
+    monkeypatch.setattr(precision, "INITIAL_SCALE", float("inf"))
+    one_epoch = (head_phase(optimizer={"name": "adam"}), fine_tune_phase())
+    start, _, _ = train(
+        training_data, num_replicas, phases=(head_phase(learning_rate=1e-12), fine_tune_phase(learning_rate=1e-13))
+    )
+    found, records, _ = train(
+        training_data, num_replicas, phases=one_epoch, ema_decay=0.9, compute={"precision": "mixed_float16"}
+    )
+    assert_close(found, start, 1e-7)
+    assert all(record.warning is None for record in records)
+    assert records[0].epochs[0].learning_rates == {"head": pytest.approx(0.02)}
+
+
+@pytest.mark.slow
+def test_gradients_that_overflow_at_the_least_scale_end_the_phase(
+    training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "INITIAL_SCALE", 1.0)
+    monkeypatch.setattr(precision, "are_finite", lambda _: tf.constant(False))
+    with pytest.raises(ThawError, match="phase 'head' diverged: in epoch 1, at step 1 of the phase"):
+        train(training_data, compute={"precision": "mixed_float16"})
+
+
+def test_what_xla_cannot_compile_is_named() -> None:
+    @tf.function(jit_compile=True, autograph=False)
+    def move(images: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=images, transforms=tf.ones([1, 8]), output_shape=[4, 4], fill_value=0.0, interpolation="NEAREST"
+        )
+
+    words = "XLA cannot compile ImageProjectiveTransformV3, which small_cnn needs where it trains; leave jit_compile"
+    with (
+        pytest.raises(ConfigurationError, match=words),
+        explaining_what_does_not_compile(settings(compute={"jit_compile": True})),
+    ):
+        move(tf.ones([1, 4, 4, 3]))
+
+
+@pytest.mark.slow
+def test_max_pooling_that_trains_cannot_be_compiled_to_give_the_same_bits(training_data: TrainingData) -> None:
+    phases = (head_phase(), fine_tune_phase(unfreeze="all"))
+    with pytest.raises(ConfigurationError, match="XLA cannot compile MaxPool gradient, which small_cnn needs where it"):
+        train(training_data, phases=phases, compute={"jit_compile": True})
+
+
+@pytest.mark.slow
+def test_augmentation_without_xla_kernels_stays_outside_of_what_is_compiled(training_data: TrainingData) -> None:
+    phases = (head_phase(augmentation={"rand_augment": {}}), fine_tune_phase())
+    _, records, _ = train(training_data, phases=phases, compute={"jit_compile": True})
+    assert np.isfinite(records[0].epochs[0].train_loss)
+
+
+def test_a_batch_that_cannot_be_split_evenly_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be split into 3 equal parts; choose a divisor"):
+        settings(compute={"num_micro_batches": 3})
+
+
+def test_statistics_of_parts_of_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match="phase 'fine_tune' has batch_norm adapt"):
+        settings(compute={"num_micro_batches": 2}, phases=(head_phase(), fine_tune_phase(batch_norm="adapt")))
+
+
+@pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 2), ("sqrt", 2**0.5)])
+def test_rates_are_scaled_for_the_replicas_once_and_only_if_asked_for(scaling: str, factor: float) -> None:
+    plan = settings(compute={"learning_rate_scaling": scaling})
+    strategy = make_strategy(2)
+    resolved = compute.resolve(plan, strategy)
+    assert resolved.phases[0].learning_rate == pytest.approx(0.02 * factor)
+    assert compute.resolve(resolved, strategy) == resolved
+    assert compute.resolve(plan, make_strategy(1)).phases == plan.phases
+
+
+def test_global_batch_rates_and_precision_are_said_in_words() -> None:
+    plan = settings(compute={"precision": "auto", "learning_rate_scaling": "linear", "num_micro_batches": 2})
+    words = compute.describe(plan, make_strategy(2))
+    assert words.startswith("2 replicas: CPU:0, CPU:1")
+    assert words.endswith(
+        "; 32 examples a step, 16 on each, in 2 parts; learning rates times 2 (linear); float32 (auto)"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_a_training_in_float16_goes_on_with_its_scale_to_the_bit(
+    num_replicas: int, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scale doubles every two updates, so that one that begins anew would show."""
+    monkeypatch.setattr(precision, "NUM_UPDATES_BEFORE_GROWTH", 2)
+    changes: dict[str, Any] = {
+        "phases": (head_phase(epochs=2), fine_tune_phase(epochs=2)),
+        "checkpoint_every_steps": 1,
+        "compute": {"precision": "mixed_float16"},
+    }
+    expected, records, _ = train(training_data, num_replicas, **changes)
+    original = _Training._save_if_due
+    num_steps = 0
+
+    class Killed(BaseException):
+        pass
+
+    def die(training: Any, phase: Any) -> None:
+        nonlocal num_steps
+        original(training, phase)
+        num_steps += 1
+        if num_steps in (3, 11):
+            raise Killed
+
+    monkeypatch.setattr(_Training, "_save_if_due", die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            train(training_data, num_replicas, tmp_path, **changes)
+    found, again, _ = train(training_data, num_replicas, tmp_path, **changes)
+    assert again == records
+    for path, value in expected.items():
+        np.testing.assert_array_equal(found[path], value, err_msg=path)
