@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import duplicates, fuzz, ingest, training
+from benchmarks import duplicates, fuzz, ingest, steps_per_second, training
 
 BENCHMARKS = {
     "ingest": ingest.main,
     "duplicates": duplicates.main,
     "fuzz": fuzz.main,
     "training": training.main,
+    "steps_per_second": steps_per_second.main,
 }
 
 
