@@ -156,6 +156,8 @@ def test_missing_section_is_told(edited: Edit) -> None:
         ("infrastructure.root=gs://b/r", "infrastructure.root: 'gs://b/r' must be a local path"),
         ("model.weights=gs://b/w.h5", "model: weights 'gs://b/w.h5' must be a local path"),
         ("infrastructure.num_cpu_replicas=0", "infrastructure.num_cpu_replicas: 0 must be at least 1"),
+        ("infrastructure.gpus=[0, 0]", "infrastructure: gpus is [0, 0]; name each once"),
+        ("model.compute.num_micro_batches=7", "cannot be split into 7 equal parts"),
         ("infrastructure.beam.runner=Flink", "infrastructure.beam.runner: 'Flink' must be 'DirectRunner'"),
         ("data.splits.train=0", "data.splits.train: 0 must be at least 1"),
         ("data.splits.dev=1", "data.splits.dev: no such key; nearest: "),
