@@ -11,3 +11,13 @@ class Quarantine(artifact.Artifact):
         "num_accepted": artifact.Property(type=artifact.PropertyType.INT),
         "num_refused": artifact.Property(type=artifact.PropertyType.INT),
     }
+
+
+class Verdict(artifact.Artifact):
+    """The gate's decision: `verdict.json`, the predictions that it rests on, and warm-up requests."""
+
+    TYPE_NAME = "GateVerdict"
+    PROPERTIES = {
+        "approved": artifact.Property(type=artifact.PropertyType.INT),
+        "sentence": artifact.Property(type=artifact.PropertyType.STRING),
+    }

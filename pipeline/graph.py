@@ -9,7 +9,9 @@ from components.data_validation.schema import SchemaGen
 from components.data_validation.statistics import StatisticsGen
 from components.data_validation.validator import ExampleValidator
 from components.evaluator.component import Evaluator
+from components.evaluator.settings import EvaluationSettings
 from components.fine_tuner.component import FineTuner
+from components.gate.component import Gate
 from components.image_example_gen.component import ImageExampleGen
 from components.pusher.component import Pusher
 from components.transform.component import Transform
@@ -19,7 +21,7 @@ from pipeline.config import Configuration
 def build_components(configuration: Configuration) -> Sequence[base_node.BaseNode]:
     """All components, wired, in the order of the data."""
     data, model = configuration.data, configuration.model
-    infrastructure = configuration.infrastructure
+    gate_settings, infrastructure = configuration.gate, configuration.infrastructure
 
     example_gen = ImageExampleGen(data)
     statistics_gen = StatisticsGen(
@@ -55,11 +57,20 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         examples=example_gen.outputs["examples"],
         model=fine_tuner.outputs["model"],
         baseline_model=fine_tuner.outputs["baseline_model"],
-        gate=configuration.gate,
+        settings=EvaluationSettings(min_accuracy=gate_settings.floors.get("accuracy", 0.0), top_k=gate_settings.top_k),
+    )
+    gate = Gate(
+        examples=example_gen.outputs["examples"],
+        model=fine_tuner.outputs["model"],
+        baseline_model=fine_tuner.outputs["baseline_model"],
+        evaluation=evaluator.outputs["evaluation"],
+        evaluation_blessing=evaluator.outputs["blessing"],
+        push_destination=str(infrastructure.push_destination),
+        settings=gate_settings,
     )
     pusher = Pusher(
-        model=fine_tuner.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model=gate.outputs["approved_model"],
+        model_blessing=gate.outputs["blessing"],
         push_destination=str(infrastructure.push_destination),
     )
     return [
@@ -70,5 +81,6 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         transform,
         fine_tuner,
         evaluator,
+        gate,
         pusher,
     ]

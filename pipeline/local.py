@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from components.evaluator.verdict import Verdict
+from components.gate.verdict_schema import Verdict
 from pipeline.config import Configuration
 
 DATA_STEPS = ("ImageExampleGen",)
@@ -36,7 +36,7 @@ class RunOutcome:
     Attributes:
         verdict: the gate's decision.
         uris: places of the artifacts, by name.
-        pushed_to: folder of the version that is served now; None if the candidate was refused.
+        pushed_to: folder of the version that is served now; None if nothing was pushed.
         steps: the components, in order.
         refused_images: number of refused files by reason.
         num_examples: number of examples by split and class.
@@ -60,6 +60,7 @@ def step_names(configuration: Configuration) -> tuple[str, ...]:
         "Transform",
         "FineTuner",
         "Evaluator",
+        "Gate",
         "Pusher",
     )
 

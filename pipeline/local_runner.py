@@ -12,12 +12,12 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
-from components.evaluator import verdict
+from components.gate import verdict_schema
 from pipeline.config import BeamSettings, Configuration
 from pipeline.graph import build_components
 from pipeline.lineage import StepOutputs, read_outputs
 from pipeline.local import DATA_STEPS, RunOutcome, StepEvent, StepState, step_names
-from pipeline.run_record import TRAINING_RECORD
+from pipeline.run_record import TRAINING_RECORD, VERDICT
 from trainer import devices
 from trainer.errors import ThawError
 
@@ -29,7 +29,7 @@ _DISK_IS_FULL = ("No space left on device", "database or disk is full")
 def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcome:
     """See `pipeline.local.run_local`."""
     devices.prepare(configuration.infrastructure.num_cpu_replicas, configuration.infrastructure.gpus)
-    connection = _metadata_connection(configuration)
+    connection = metadata_connection(configuration)
     ObservedRunner(connection, run_id, on_step).run(build_pipeline(configuration))
     return _outcome(configuration, read_outputs(connection, run_id))
 
@@ -37,7 +37,7 @@ def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcom
 def ingest(configuration: Configuration, run_id: str, on_step: OnStep) -> Path:
     """See `pipeline.local.ingest_local`."""
     devices.prepare(configuration.infrastructure.num_cpu_replicas, configuration.infrastructure.gpus)
-    connection = _metadata_connection(configuration)
+    connection = metadata_connection(configuration)
     ObservedRunner(connection, run_id, on_step, DATA_STEPS).run(build_pipeline(configuration))
     return Path(read_outputs(connection, run_id)["ImageExampleGen"].uris["quarantine"])
 
@@ -48,7 +48,7 @@ def build_pipeline(configuration: Configuration) -> pipeline.Pipeline:
     return pipeline.Pipeline(
         pipeline_name=configuration.name,
         pipeline_root=str(infrastructure.root / "artifacts"),
-        metadata_connection_config=_metadata_connection(configuration),
+        metadata_connection_config=metadata_connection(configuration),
         components=build_components(configuration),
         enable_cache=True,
         beam_pipeline_args=beam_arguments(infrastructure.beam),
@@ -68,7 +68,8 @@ def beam_arguments(beam: BeamSettings) -> list[str]:
     ]
 
 
-def _metadata_connection(configuration: Configuration) -> metadata_store_pb2.ConnectionConfig:
+def metadata_connection(configuration: Configuration) -> metadata_store_pb2.ConnectionConfig:
+    """Where the metadata of a configuration's runs lie."""
     return metadata.sqlite_metadata_connection_config(str(configuration.infrastructure.root / "metadata.sqlite"))
 
 
@@ -142,7 +143,7 @@ def in_words(error: Exception) -> Exception:
 
 
 def _outcome(configuration: Configuration, steps: dict[str, StepOutputs]) -> RunOutcome:
-    evaluation = steps["Evaluator"].uris["evaluation"]
+    verdict = steps["Gate"].uris["verdict"]
     quarantine = steps["ImageExampleGen"].uris["quarantine"]
     summary = json.loads((Path(quarantine) / "summary.json").read_text("utf-8"))
     pushed_to = steps["Pusher"].properties["pushed_model"].get("pushed_destination")
@@ -151,12 +152,13 @@ def _outcome(configuration: Configuration, steps: dict[str, StepOutputs]) -> Run
         "candidate model": steps["FineTuner"].uris["model"],
         "baseline model": steps["FineTuner"].uris["baseline_model"],
         TRAINING_RECORD: steps["FineTuner"].uris["training_record"],
-        "evaluation": evaluation,
+        "evaluation": steps["Evaluator"].uris["evaluation"],
+        VERDICT: verdict,
         "quarantine": quarantine,
         "schema": steps["SchemaGen"].uris["schema"],
     }
     return RunOutcome(
-        verdict=verdict.read(evaluation),
+        verdict=verdict_schema.read(verdict),
         uris={name: str(uri) for name, uri in uris.items() if uri},
         pushed_to=str(pushed_to) if pushed_to else None,
         steps=step_names(configuration),

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from components.evaluator.verdict import Verdict
+from components.gate.verdict_schema import Verdict
 from pipeline import processes, root_lock
 from pipeline.config import Configuration, resolved_yaml
 from pipeline.root_lock import not_writable
@@ -28,6 +28,9 @@ LOG_FILE = "log.txt"
 
 TRAINING_RECORD = "training record"
 """Under which name a run keeps the place of its training record among its `uris`."""
+
+VERDICT = "verdict"
+"""The same of the gate's verdict."""
 
 Status = Literal["running", "pushed", "refused", "failed", "interrupted"]
 

@@ -50,7 +50,7 @@ def predict(model_dir: Path, images: Sequence[Path]) -> list[Prediction]:
     loaded = tf.saved_model.load(str(folder))
     if SERVING_SIGNATURE not in loaded.signatures:
         raise ThawError(f"the model in {str(folder)!r} has no signature {SERVING_SIGNATURE!r}; it was not made by thaw")
-    labels = _labels(folder)
+    labels = read_model_labels(folder)
     background = tuple(int(value) for value in getattr(loaded, "background_rgb", WHITE))
     max_pixels = int(getattr(loaded, "max_pixels", DEFAULT_MAX_PIXELS))
     return [_predict_one(loaded.signatures[SERVING_SIGNATURE], background, max_pixels, labels, path) for path in images]
@@ -77,15 +77,17 @@ def find_version(model_dir: Path) -> Path:
     )
 
 
-def _labels(folder: Path) -> list[str]:
+def read_model_labels(folder: Path) -> tuple[str, ...]:
+    """The classes of an exported model, in the order of its scores."""
     from trainer.features import LABEL_VOCABULARY
 
-    text = (folder / "assets" / LABEL_VOCABULARY).read_text(encoding="utf-8", errors="surrogateescape")
-    return text.removesuffix("\n").split("\n")
+    path = folder / "assets" / LABEL_VOCABULARY
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        return tuple(file.read().removesuffix("\n").split("\n"))
 
 
 def _predict_one(
-    signature: Any, background_rgb: tuple[int, ...], max_pixels: int, labels: list[str], path: Path
+    signature: Any, background_rgb: tuple[int, ...], max_pixels: int, labels: Sequence[str], path: Path
 ) -> Prediction:
     import tensorflow as tf
 

@@ -1,1 +1,1 @@
-"""Evaluator: TFMA's comparison of the candidate with the frozen-only baseline, and the verdict in words."""
+"""Evaluator: TFMA's figures of the candidate and of the frozen-only baseline."""

@@ -6,14 +6,14 @@ from tfx.types import component_spec, standard_artifacts
 
 from components.digest import code_digest
 from components.evaluator import executor
-from components.evaluator.settings import GateSettings
+from components.evaluator.settings import EvaluationSettings
 
 
 class EvaluatorSpec(component_spec.ComponentSpec):
-    """Interface of our Evaluator: thresholds in place of a configuration that would need to know the classes."""
+    """Interface of our Evaluator: settings in place of a configuration that would need to know the classes."""
 
     PARAMETERS = {
-        "gate_settings": component_spec.ExecutionParameter(type=str),
+        "evaluation_settings": component_spec.ExecutionParameter(type=str),
         "example_splits": component_spec.ExecutionParameter(type=str),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
@@ -39,7 +39,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         examples: types.BaseChannel,
         model: types.BaseChannel,
         baseline_model: types.BaseChannel,
-        gate: GateSettings,
+        settings: EvaluationSettings,
     ) -> None:
         """Makes the component.
 
@@ -47,14 +47,14 @@ class Evaluator(base_beam_component.BaseBeamComponent):
             examples: raw examples with a split test; the models decode them themselves, as they will when they serve.
             model: the candidate.
             baseline_model: the frozen-only model of the same run.
-            gate: what the candidate must reach.
+            settings: the least accuracy, and what is reported.
         """
         super().__init__(
             spec=EvaluatorSpec(
                 examples=examples,
                 model=model,
                 baseline_model=baseline_model,
-                gate_settings=gate.model_dump_json(),
+                evaluation_settings=settings.model_dump_json(),
                 example_splits='["test"]',
                 code_digest=code_digest(executor.__name__),
                 evaluation=types.Channel(type=standard_artifacts.ModelEvaluation),

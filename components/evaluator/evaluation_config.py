@@ -6,7 +6,7 @@ from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
-from components.evaluator.settings import GateSettings
+from components.evaluator.settings import EvaluationSettings
 from trainer.export import EXAMPLES_SIGNATURE, LABEL_FUNCTION
 from trainer.features import LABEL, LABEL_ID
 
@@ -18,14 +18,15 @@ CALIBRATION = "calibration"
 EXAMPLE_COUNT = "example_count"
 
 
-def evaluation_config(gate: GateSettings, labels: Sequence[str]) -> config_pb2.EvalConfig:
+def evaluation_config(settings: EvaluationSettings, labels: Sequence[str]) -> config_pb2.EvalConfig:
     """The configuration of one evaluation.
 
-    Thresholds hold for the overall slice alone; a threshold in the metric's own config would hold for every slice.
+    The threshold holds for the overall slice alone; one in the metric's own config would hold for every slice. How the
+    candidate compares with its baseline is for the gate to judge, which knows the error of a difference.
     There is exactly one model spec, and it has no name: only then does TFX add the baseline's.
 
     Args:
-        gate: the thresholds.
+        settings: the threshold, and k.
         labels: the classes, in the order of the scores.
     """
     return config_pb2.EvalConfig(
@@ -40,20 +41,20 @@ def evaluation_config(gate: GateSettings, labels: Sequence[str]) -> config_pb2.E
         ],
         slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[LABEL])],
         metrics_specs=[
-            _overall_metrics(gate, len(labels)),
+            _overall_metrics(settings, len(labels)),
             _per_class_metrics(len(labels)),
             _averaged_metrics(len(labels)),
         ],
     )
 
 
-def _overall_metrics(gate: GateSettings, num_classes: int) -> config_pb2.MetricsSpec:
+def _overall_metrics(settings: EvaluationSettings, num_classes: int) -> config_pb2.MetricsSpec:
     accuracy = _metric("SparseCategoricalAccuracy", ACCURACY)
-    accuracy.per_slice_thresholds.add(slicing_specs=[config_pb2.SlicingSpec()], threshold=_threshold(gate))
+    accuracy.per_slice_thresholds.add(slicing_specs=[config_pb2.SlicingSpec()], threshold=_threshold(settings))
     return config_pb2.MetricsSpec(
         metrics=[
             accuracy,
-            _metric("SparseTopKCategoricalAccuracy", TOP_K_ACCURACY, k=min(gate.top_k, num_classes)),
+            _metric("SparseTopKCategoricalAccuracy", TOP_K_ACCURACY, k=min(settings.top_k, num_classes)),
             _metric("SparseCategoricalCrossentropy", LOG_LOSS),
             _metric("ExampleCount", EXAMPLE_COUNT),
             # Thresholds of 0.0 count the most probable class, whatever its probability.
@@ -83,10 +84,7 @@ def _metric(class_name: str, name: str, **config: Any) -> config_pb2.MetricConfi
     return config_pb2.MetricConfig(class_name=class_name, config=json.dumps({"name": name, **config}))
 
 
-def _threshold(gate: GateSettings) -> config_pb2.MetricThreshold:
+def _threshold(settings: EvaluationSettings) -> config_pb2.MetricThreshold:
     return config_pb2.MetricThreshold(
-        value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": gate.min_accuracy}),
-        change_threshold=config_pb2.GenericChangeThreshold(
-            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER, absolute={"value": gate.min_gain}
-        ),
+        value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": settings.min_accuracy})
     )

@@ -15,7 +15,6 @@ from trainer.files import flush
 from trainer.settings import Settings
 
 FILE_NAME = "verdict.json"
-SCHEMA_VERSION = 1
 
 Outcome = Literal["passed", "failed", "cannot be told"]
 Subject = Literal["candidate", "baseline"]
@@ -288,7 +287,7 @@ class Verdict(Settings):
         approval: who pushed it all the same; None otherwise.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     approved: bool
     pushes: Literal["candidate", "baseline", "nothing"]
     sentence: str

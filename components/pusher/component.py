@@ -36,7 +36,7 @@ class Pusher(base_component.BaseComponent):
         """Makes the component.
 
         Args:
-            model: the candidate.
+            model: what the gate has let out; it may be empty where it is not blessed.
             model_blessing: without it nothing is pushed.
             push_destination: folder of the versions.
         """

@@ -106,6 +106,29 @@ def show(
     return command(run, config, root)
 
 
+@app.command(epilog="[bold]Exit status[/bold]: 0 pushed · 2 wrong use, or not a refused run · 1 failed")
+def approve(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A refused run as `thaw runs` lists it, or last.", show_default=False)
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept.", show_default=False)],
+    config: OptionalConfig = None,
+    root: Root = None,
+    who: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who says so, if not the user.", show_default=False)
+    ] = None,
+) -> int:
+    """Push a model that the gate has refused.
+
+    Who did so, when and why is kept in the metadata and in the verdict.
+
+    [bold]Example[/bold]: thaw approve last --reason "the old camera is gone"
+    """
+    from pipeline.cli.approve import approve as command
+
+    return command(run, reason, who, config, root)
+
+
 @app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
 def predict(
     model_dir: Annotated[

@@ -19,6 +19,7 @@ def print_next_steps(console: Console, record: RunRecord, configuration: Configu
         _after_push(console, record, configuration)
     elif record.status == "refused":
         _after_refusal(console, record, configuration)
+        _approve(console, record, configuration)
     elif record.status in ("failed", "interrupted"):
         _title(console, "Try again; what is done already is reused")
         _print_run(console, record, record.overrides)
@@ -39,10 +40,21 @@ def _after_push(console: Console, record: RunRecord, configuration: Configuratio
 
 def _after_refusal(console: Console, record: RunRecord, configuration: Configuration) -> None:
     phases = configuration.model.phases
+    last_rate = phases[-1].learning_rate
+    if last_rate == "auto":
+        return
     key = f"model.phases.{len(phases) - 1}.learning_rate"
     others = [override for override in record.overrides if override.partition("=")[0].strip() != key]
     _title(console, "Fine-tune more gently")
-    _print_run(console, record, [*others, f"{key}={phases[-1].learning_rate / 10:.2g}"])
+    _print_run(console, record, [*others, f"{key}={last_rate / 10:.2g}"])
+
+
+def _approve(console: Console, record: RunRecord, configuration: Configuration) -> None:
+    if record.verdict is None or record.verdict.approval is not None:
+        return
+    _title(console, "Push it all the same, for a reason that is kept")
+    root = configuration.infrastructure.root
+    print_command(console, "approve", record.run_id, "--root", root, "--reason", "…")
 
 
 def _print_run(console: Console, record: RunRecord, overrides: Sequence[str]) -> None:

@@ -9,14 +9,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from components.evaluator.verdict import ClassRow, MetricRow, Verdict
-from pipeline.cli.screen import counted, print_path, short_path
+from components.gate.verdict_schema import ClassRow, Interval, MetricRow, Verdict
+from pipeline.cli.screen import counted, local_time, print_path, short_path
 from pipeline.run_record import RunRecord
 
 STYLES = {"pushed": "green", "refused": "yellow", "failed": "red", "interrupted": "red", "running": "cyan"}
 _SYMBOLS = {"pushed": "✓", "refused": "■", "failed": "✗", "interrupted": "✗", "running": "●"}
 
 
+_OUTCOMES = {"passed": "✓", "failed": "✗", "cannot be told": "?"}
 _NUM_CLASSES_SHOWN = 10
 
 
@@ -68,9 +69,25 @@ def metrics_table(verdict: Verdict) -> Table:
     table.add_column("fine-tuned", justify="right")
     table.add_column("frozen baseline", justify="right")
     table.add_column("difference", justify="right")
+    confidence = 1 - 2 * verdict.settings.alpha
+    table.add_column(f"{confidence:.0%} interval", justify="right")
+    has_production = "production" in verdict.models
+    if has_production:
+        table.add_column("production", justify="right")
     for row in verdict.metrics:
-        table.add_row(row.name, _value(row.candidate), _value(row.baseline), _difference(row))
+        production = (_value(row.production),) if has_production else ()
+        cells = (_value(row.candidate), _value(row.baseline), _difference(row), _interval(row))
+        table.add_row(row.name, *cells, *production)
     return table
+
+
+def _interval(row: MetricRow) -> str:
+    """Of the difference as it stands beside it: a gain in what should be low is a negative difference."""
+    interval: Interval | None = row.gain_over_baseline.interval if row.gain_over_baseline else None
+    if interval is None or interval.low is None or interval.high is None:
+        return "–"
+    low, high = (interval.low, interval.high) if row.higher_is_better else (-interval.high, -interval.low)
+    return f"{low:+.4f} … {high:+.4f}".replace("-0.0000", "+0.0000")
 
 
 def _print_classes(console: Console, verdict: Verdict) -> None:
@@ -82,7 +99,7 @@ def _print_classes(console: Console, verdict: Verdict) -> None:
     console.print(classes_table(worst_first[:_NUM_CLASSES_SHOWN]))
     num_more = len(worst_first) - _NUM_CLASSES_SHOWN
     if num_more > 0:
-        console.print(f"… and {counted(num_more, 'class', 'classes')} more in verdict.json of the evaluation")
+        console.print(f"… and {counted(num_more, 'class', 'classes')} more in verdict.json")
 
 
 def classes_table(rows: Sequence[ClassRow]) -> Table:
@@ -141,8 +158,18 @@ def _reuse(record: RunRecord) -> str:
 
 def _print_verdict(console: Console, record: RunRecord, verdict: Verdict, with_reasons: bool) -> None:
     console.print(Text.assemble((f"{_SYMBOLS[record.status]} ", STYLES[record.status]), verdict.sentence))
-    for reason in verdict.reasons if with_reasons else ():
-        console.print(Padding(f"– {reason}", (0, 0, 0, 2), expand=False))
+    for rule in verdict.rules if with_reasons else ():
+        # A class or a slice that has passed is one of many; the file lists it.
+        if rule.outcome != "passed" or rule.kind not in ("class", "slice"):
+            mark = _OUTCOMES[rule.outcome]
+            console.print(Padding(Text(f"{mark} {rule.words}"), (0, 0, 0, 2), expand=False))
+    for warning in verdict.warnings:
+        console.print(Text(f"! {warning}", style="yellow"))
+    if verdict.approval is not None:
+        approval = verdict.approval
+        console.print(
+            Text(f"✓ {approval.who} had it pushed all the same on {local_time(approval.when)}: {approval.why}", "green")
+        )
 
 
 def places(record: RunRecord, run_dir: Path) -> dict[str, str]:

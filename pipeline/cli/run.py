@@ -128,7 +128,7 @@ class _Recorder:
 
     def finish(self, outcome: "RunOutcome") -> RunRecord:
         """Notes the outcome of a run that came to its end."""
-        if outcome.verdict.approved and not outcome.pushed_to:
+        if outcome.verdict.pushes != "nothing" and not outcome.pushed_to:
             raise ThawError("the gate approved the model, but nothing was pushed; this is a defect")
         uris = dict(outcome.uris)
         if outcome.pushed_to:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.evaluator.verdict import MetricRow
+from components.gate.verdict_schema import MetricRow
 from pipeline.cli.report import status_text
 from pipeline.cli.roots import roots_of
 from pipeline.cli.screen import duration, print_command, short_path, stdout_console

@@ -27,7 +27,7 @@ def show(run: str, config: Path | None, root: Path | None) -> int:
     Returns:
         The exit status.
     """
-    place, run_id = _find(run, roots_of(config, root))
+    place, run_id = find_run(run, roots_of(config, root))
     record = read(place, run_id)
     console = stdout_console()
     _print_head(console, record)
@@ -44,7 +44,12 @@ def show(run: str, config: Path | None, root: Path | None) -> int:
     return 0
 
 
-def _find(run: str, roots: Sequence[Path]) -> tuple[Path, str]:
+def find_run(run: str, roots: Sequence[Path]) -> tuple[Path, str]:
+    """The pipeline root and the id of a run that is named by its id, or as "last".
+
+    Raises:
+        ConfigurationError: there is none, or there are several.
+    """
     found = [(run_id, root) for root in roots for run_id in run_ids(root)]
     if run == _LAST and found:
         run_id, root = max(found, key=lambda item: item[0])

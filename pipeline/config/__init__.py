@@ -1,6 +1,6 @@
 """The configuration of a run: one YAML file, checked as a whole before anything else happens."""
 
-from components.evaluator.settings import GateSettings
+from components.gate.settings import GateSettings
 from pipeline.config.loading import load_configuration, resolved_yaml
 from pipeline.config.models import (
     BeamSettings,

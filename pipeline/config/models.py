@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from components.evaluator.settings import GateSettings
+from components.gate.settings import GateSettings
 from components.image_example_gen.settings import IngestionSettings, span_placeholders
 from components.image_example_gen.sources.spans import SpanTemplate
 from trainer.settings import ModelSettings, Settings

@@ -78,7 +78,7 @@ def _starter(name: str) -> dict[str, Any]:
             "image_size_px": 160,
             "phases": name,
         },
-        "gate": {"min_accuracy": 0.9, "min_gain": 0.005},
+        "gate": {"floors": {"accuracy": 0.9}, "min_gain": 0.0},
         "infrastructure": {"root": "runs", "push_destination": "serving"},
     }
 

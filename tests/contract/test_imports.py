@@ -135,6 +135,6 @@ def test_settings_and_the_verdict_can_be_read_without_tensorflow() -> None:
         "trainer.progress",
         "trainer.errors",
         "trainer.serving",
-        "components.evaluator.verdict",
+        "components.gate.verdict_schema",
     ]
     assert import_all(modules, [], {*HEAVY, "tensorflow", "keras", "numpy"}) == "done"

@@ -56,7 +56,7 @@ def test_the_same_photographs_are_not_taken_in_twice_nor_by_the_run_that_follows
 ) -> None:
     again = look_at(spoilt)
     assert re.search(r"ImageExampleGen +reused", again.output), again.output + again.errors
-    run = spoilt.run("config.yaml", "model.phases.0.epochs=1", "model.phases.1.epochs=1", "gate.min_accuracy=0")
+    run = spoilt.run("config.yaml", "model.phases.0.epochs=1", "model.phases.1.epochs=1", "gate.floors.accuracy=0")
     assert re.search(r"ImageExampleGen +reused", run.output), run.output + run.errors
     assert len(spoilt.records()) == 1
 

@@ -22,7 +22,7 @@ model:
   phases:
     - {name: head, epochs: 3, learning_rate: 1e-3}
     - {name: fine_tune, unfreeze: {last_layers: 3}, epochs: 3, learning_rate: 1e-4}
-gate: {min_accuracy: 0.9}
+gate: {floors: {accuracy: 0.9}}
 infrastructure: {root: runs/shapes, push_destination: serving/shapes}
 """
 

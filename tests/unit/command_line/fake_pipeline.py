@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from components.evaluator.verdict import MetricRow, Verdict
+from components.gate.verdict_schema import MetricRow, Verdict
 from pipeline import local
 from pipeline.cli.main import main
 from pipeline.config import Configuration
 from pipeline.local import RunOutcome, StepEvent
 from trainer.errors import ConfigurationError, ThawError
 from trainer.progress import Progress, report
+
+EXAMPLE = Path(__file__).parents[2] / "verdict_example.json"
 
 
 def run_fake(configuration: Configuration, run_dir: Path, on_step: Callable[[StepEvent], None]) -> RunOutcome:
@@ -65,13 +67,17 @@ def _end(ends: str, run_dir: Path) -> None:
 
 
 def _outcome(configuration: Configuration, *, approved: bool, is_pushed: bool) -> RunOutcome:
-    rows = (("accuracy", 0.962, 0.921), ("log loss", 0.12, 0.287), ("calibration", None, 1.01))
-    verdict = Verdict(
-        approved=approved,
-        sentence=f"The fine-tuned model {'may be pushed' if approved else 'is refused'}: a gain of +0.0410.",
-        reasons=("its accuracy 0.9620 reaches the floor 0.9000", "its gain is +0.0410"),
-        metrics=tuple(MetricRow(name=name, candidate=ours, baseline=frozen) for name, ours, frozen in rows),
-        num_test_examples=270,
+    rows = (("calibration", None, 1.01),)
+    example = Verdict.model_validate_json(EXAMPLE.read_bytes())
+    more = tuple(MetricRow(name=name, candidate=ours, baseline=frozen) for name, ours, frozen in rows)
+    verdict = example.model_copy(
+        update={
+            "approved": approved,
+            "pushes": "candidate" if approved else "nothing",
+            "sentence": f"The fine-tuned model {'may be pushed' if approved else 'is refused'}: a gain of +0.0410.",
+            "metrics": (*example.metrics, *more),
+            "num_test_examples": 270,
+        }
     )
     infrastructure = configuration.infrastructure
     return RunOutcome(

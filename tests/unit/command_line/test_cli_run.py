@@ -64,8 +64,10 @@ def test_pushed_run_shows_both_models_the_verdict_the_places_and_what_to_type_ne
     assert "1,000 examples of 1 class: train 700 · eval 150 · test 150" in lines
     assert "3 photographs refused: empty 1 · truncated 2" in lines
     assert "On 270 test examples" in [line.rstrip() for line in lines]
-    assert ["accuracy", "0.9620", "0.9210", "+0.0410"] in [line.split() for line in lines]
-    assert ["calibration", "–", "1.0100", "–"] in [line.split() for line in lines]
+    assert ["accuracy", "0.9620", "0.9210", "+0.0410", "+0.0240", "…", "+0.0580", "0.9580"] in [
+        line.split() for line in lines
+    ]
+    assert ["calibration", "–", "1.0100", "–", "–", "–"] in [line.split() for line in lines]
     assert "✓ The fine-tuned model may be pushed: a gain of +0.0410." in lines
     assert "  pushed model        serving/shapes/17" in lines
     assert f"  run record and log  runs/shapes/runs/{last(root).run_id}" in lines
@@ -74,9 +76,9 @@ def test_pushed_run_shows_both_models_the_verdict_the_places_and_what_to_type_ne
 
 def test_plain_output_has_a_line_per_component_and_per_epoch(thaw_with_fake_pipeline: Thaw, config_path: Path) -> None:
     lines = thaw_with_fake_pipeline("run", config_path).stdout.splitlines()
-    assert "1/8  ImageExampleGen   done        0.2 s  2 images" in lines
+    assert "1/9  ImageExampleGen   done        0.2 s  2 images" in lines
     assert [line.strip() for line in lines if "loss 0." in line] == ["head 1/2 · loss 0.1", "head 2/2 · loss 0.2"]
-    assert "8/8  Pusher            done        0.2 s" in lines
+    assert "9/9  Pusher            done        0.2 s" in lines
 
 
 def test_noise_of_python_c_and_children_goes_to_the_log_alone(
@@ -105,7 +107,7 @@ def test_failed_run_says_why_and_where_the_log_is(thaw_with_fake_pipeline: Thaw,
     done = thaw_with_fake_pipeline("run", config_path, ends="thaw error")
     log = f"runs/shapes/runs/{last(root).run_id}/log.txt"
     assert done.stderr == f"thaw: no layer 'blok4'; nearest: 'block4_conv'\nlog:\n  {log}\n"
-    assert "6/8  FineTuner         failed" in done.stdout
+    assert "6/9  FineTuner         failed" in done.stdout
     assert last(root).steps[-1].state == "failed"
 
 
@@ -143,7 +145,7 @@ def test_interrupted_run_ends_with_130_and_is_shown_as_interrupted(
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert stderr == "thaw: interrupted; the same command goes on where it stopped\n"
-    assert "6/8  FineTuner         interrupted" in stdout
+    assert "6/9  FineTuner         interrupted" in stdout
     assert last(root).status == "interrupted"
     assert "✗ interrupted" in thaw_with_fake_pipeline("runs").stdout
 

@@ -91,7 +91,7 @@ def test_configuration_cannot_be_changed(config_path: Path) -> None:
 
 
 def test_whole_numbers_are_taken_for_fractions(config_path: Path) -> None:
-    assert load_configuration(config_path, ["gate.min_accuracy=1"]).gate.min_accuracy == 1.0
+    assert load_configuration(config_path, ["gate.floors.accuracy=1"]).gate.floors["accuracy"] == 1.0
 
 
 def test_unknown_key_is_told_with_the_nearest_name(config_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_unknown_key_at_the_top_is_told_with_the_nearest_name(config_path: Path)
 
 
 def test_unknown_key_unlike_any_is_told_with_what_is_allowed(config_path: Path) -> None:
-    assert "gate.zzz: no such key; allowed here: min_accuracy, min_gain, top_k" in told(config_path, "gate.zzz=1")
+    assert "gate.zzz: no such key; allowed here: alpha, baseline_margins, budgets," in told(config_path, "gate.zzz=1")
 
 
 def test_key_in_wrong_case_is_told_with_the_right_one(config_path: Path) -> None:
@@ -112,11 +112,11 @@ def test_key_in_wrong_case_is_told_with_the_right_one(config_path: Path) -> None
 
 
 def test_missing_key_is_told(edited: Edit) -> None:
-    assert "gate.min_accuracy: this key is required" in told(edited("{min_accuracy: 0.9}", "{}"))
+    assert "model.weights: this key is required" in told(edited("  weights: none\n", ""))
 
 
 def test_missing_section_is_told(edited: Edit) -> None:
-    assert "gate: this key is required" in told(edited("gate: {min_accuracy: 0.9}", ""))
+    assert "gate: this key is required" in told(edited("gate: {floors: {accuracy: 0.9}}", ""))
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_missing_section_is_told(edited: Edit) -> None:
         ("model.seed=1.5", "model.seed: 1.5 must be a whole number"),
         ("model.seed=true", "model.seed: true must be a whole number"),
         ("model.seed=-1", "model.seed: -1 must be at least 0"),
-        ("gate.min_accuracy='0.9'", "gate.min_accuracy: '0.9' must be a number"),
-        ("gate.min_accuracy=1.5", "gate.min_accuracy: 1.5 must be at most 1"),
-        ("gate.min_accuracy=.nan", "gate.min_accuracy: nan must be a finite number"),
+        ("gate.floors.accuracy='0.9'", "gate.floors.accuracy: '0.9' must be a number"),
+        ("gate.alpha=0.5", "gate.alpha: 0.5 must be less than 0.5"),
+        ("gate.min_gain=.nan", "gate.min_gain: nan must be a finite number"),
         ("gate.top_k=1", "gate.top_k: 1 must be at least 2"),
         ("model.phases.0.learning_rate=0", "model.phases.0.learning_rate: 0 must be greater than 0"),
         ("model.dropout_rate=1", "model.dropout_rate: 1 must be less than 1"),

@@ -25,7 +25,7 @@ def test_unknown_keys_are_refused() -> None:
 
 def test_limits_and_choices_are_in_the_schema() -> None:
     keys = dict(properties(json_schema()))
-    assert keys["min_accuracy"]["maximum"] == 1
+    assert keys["alpha"]["exclusiveMaximum"] == 0.5
     assert keys["direct_running_mode"]["enum"] == ["in_memory", "multi_threading", "multi_processing"]
 
 

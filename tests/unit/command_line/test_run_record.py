@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import pytest
 
-from components.evaluator.verdict import MetricRow, Verdict
+from components.gate.verdict_schema import Verdict
 from pipeline import processes, root_lock, run_record
 from pipeline.config import Configuration, load_configuration
 from pipeline.run_record import RunRecord, StepRecord, UnreadableRun
@@ -53,13 +53,7 @@ def holder_of(root: Path, environment: dict[str, str]) -> Iterator["subprocess.P
 
 
 def finished(record: RunRecord) -> RunRecord:
-    verdict = Verdict(
-        approved=True,
-        sentence="May be pushed.",
-        reasons=("good",),
-        metrics=(MetricRow(name="accuracy", candidate=0.9, baseline=None),),
-        num_test_examples=10,
-    )
+    verdict = Verdict.model_validate_json((Path(__file__).parents[2] / "verdict_example.json").read_bytes())
     steps = (StepRecord(name="Pusher", state="reused", duration_s=0.1),)
     changes = {"status": "pushed", "finished_at": datetime.now(UTC), "verdict": verdict, "steps": steps}
     return record.model_copy(update=changes)

@@ -1,0 +1,1 @@
+"""What the gate computes from predictions: numpy and scipy alone."""

@@ -1,0 +1,151 @@
+"""Classes and slices: whether one of them has lost, told for all of them together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.gate.comparison import Comparison, accuracy_gain
+from components.gate.evidence import Evidence
+from components.gate.settings import GateSettings, SubsetSettings
+from components.gate.statistics.multiplicity import holm
+from components.gate.statistics.proportions import PairedCounts, mcnemar_gain_p_value, superiority_p_value
+from components.gate.verdict_schema import Outcome, RuleKind, RuleOutcome, readable
+from components.gate.words import signed
+
+_THE_OTHER = {"baseline": "the frozen baseline", "production": "the production model"}
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of the test examples.
+
+    Attributes:
+        name: the class, or the value of the feature.
+        feature: whose value it is; None for a class.
+        is_member: bool [examples of the test split].
+    """
+
+    name: str
+    feature: str | None
+    is_member: NDArray[np.bool_]
+
+    @property
+    def title(self) -> str:
+        """As it is called in words."""
+        return f"class {readable(self.name)}" if self.feature is None else f"{self.feature}={readable(self.name)}"
+
+
+def classes_of(evidence: Evidence) -> list[Subset]:
+    """A subset for each class that occurs or is known to the candidate, in the order of its scores."""
+    examples = evidence.predictions.examples
+    truth = np.array(examples.labels)
+    labels = dict.fromkeys((*evidence.predictions.models["candidate"].labels, *sorted(set(examples.labels))))
+    return [Subset(label, None, truth == label) for label in labels]
+
+
+def slices_of(evidence: Evidence) -> list[Subset]:
+    """A subset for each value of each feature, sorted."""
+    return [
+        Subset(value, feature, np.array(values) == value)
+        for feature, values in evidence.predictions.examples.features.items()
+        for value in sorted(set(values))
+    ]
+
+
+def subset_rules(evidence: Evidence, settings: GateSettings) -> Iterator[RuleOutcome]:
+    """Non-inferiority of every class and slice, against the frozen baseline and against production.
+
+    Holm's correction holds within each family: all classes against one model, all slices against one model.
+    """
+    families: list[tuple[RuleKind, list[Subset], SubsetSettings | None]] = [
+        ("class", classes_of(evidence), settings.classes),
+        ("slice", slices_of(evidence), settings.slices),
+    ]
+    comparisons: Mapping[str, Comparison | None] = {
+        "baseline": evidence.against_baseline,
+        "production": evidence.against_production,
+    }
+    for kind, subsets, rule in families:
+        for other, comparison in comparisons.items():
+            if rule is not None and comparison is not None and subsets:
+                yield from _family(comparison, _THE_OTHER[other], kind, subsets, rule, settings.alpha)
+
+
+def _family(
+    comparison: Comparison, other: str, kind: RuleKind, subsets: Sequence[Subset], rule: SubsetSettings, alpha: float
+) -> Iterator[RuleOutcome]:
+    known = [subset for subset in subsets if subset.feature is not None or subset.name in comparison.labels]
+    counts = [comparison.counts(subset.is_member[comparison.rows]) for subset in known]
+    is_told = [count.num_examples >= rule.min_examples and comparison.is_computable for count in counts]  # type: ignore[operator]
+    within, harmed = _corrected([count for count, told in zip(counts, is_told, strict=True) if told], rule.margin)
+    position = np.cumsum(is_told) - 1
+    for index, (subset, count) in enumerate(zip(known, counts, strict=True)):
+        if not is_told[index]:
+            yield _untold(subset, count, other, kind, rule)
+            continue
+        p_within, p_harmed = within[position[index]], harmed[position[index]]
+        outcome: Outcome = "passed" if p_within <= alpha else "failed" if p_harmed <= alpha else "cannot be told"
+        p_value = float(p_harmed if outcome == "failed" else p_within)
+        yield _told(subset, count, other, kind, rule, outcome, p_value, alpha)
+
+
+def _corrected(counts: Sequence[PairedCounts], margin: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Corrected p-values of "it has lost the margin or more", and of "it has lost nothing"."""
+    gained, lost, size = (
+        (np.array(part, np.float64) for part in zip(*(c.arrays() for c in counts), strict=True))
+        if (counts)
+        else (np.zeros(0),) * 3
+    )
+    within = superiority_p_value(PairedCounts(gained, lost, size), -margin)
+    return holm(within), holm(mcnemar_gain_p_value(lost, gained))
+
+
+def _untold(subset: Subset, count: PairedCounts, other: str, kind: RuleKind, rule: SubsetSettings) -> RuleOutcome:
+    return RuleOutcome(
+        kind=kind,
+        name=f"{subset.title} against {other}",
+        metric="accuracy",
+        subset=subset.title.removeprefix("class "),
+        threshold=-rule.margin,
+        num_examples=int(count.arrays()[2]),
+        outcome="cannot be told",
+        refuses=rule.if_cannot_be_told == "refuse",
+        words=f"whether {subset.title} has lost against {other} cannot be told from its {int(count.arrays()[2])} test "
+        f"examples; at least {rule.min_examples} are asked for",
+    )
+
+
+def _told(
+    subset: Subset,
+    count: PairedCounts,
+    other: str,
+    kind: RuleKind,
+    rule: SubsetSettings,
+    outcome: Outcome,
+    p_value: float,
+    alpha: float,
+) -> RuleOutcome:
+    gain = accuracy_gain(count, alpha)
+    size = int(count.arrays()[2])
+    words = {
+        "passed": f"{subset.title} has not lost more than {rule.margin:.4f} against {other}",
+        "failed": f"{subset.title} has lost against {other}: {signed(gain.value)} on {size:,} test examples",
+        "cannot be told": f"whether {subset.title} has lost more than {rule.margin:.4f} against {other} cannot be told "
+        f"from its {size:,} test examples ({signed(gain.value)})",
+    }[outcome]
+    return RuleOutcome(
+        kind=kind,
+        name=f"{subset.title} against {other}",
+        metric="accuracy",
+        subset=subset.title.removeprefix("class "),
+        value=gain.value,
+        interval=gain.interval,
+        p_value=p_value,
+        threshold=-rule.margin,
+        num_examples=size,
+        outcome=outcome,
+        refuses=outcome == "failed" or (outcome == "cannot be told" and rule.if_cannot_be_told == "refuse"),
+        words=words,
+    )
