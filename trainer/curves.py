@@ -6,6 +6,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from trainer.history import EpochRecord
+from trainer.phase_settings import PhaseSettings
+from trainer.search.results import PhaseSearch
 
 
 class Curves:
@@ -29,6 +31,16 @@ class Curves:
             evaluated = {"epoch_loss": record.eval_log_loss, "epoch_accuracy": record.eval_accuracy}
             for name, values in (("train", train), ("eval", evaluated)):
                 self._write(self._folder / record.phase / name, record.epoch, values)
+
+    def add_search(self, phase: PhaseSettings, search: PhaseSearch | None) -> None:
+        """Writes the curve of a search for a learning rate, and the rate that was taken from it."""
+        if self._folder is None or search is None or search.rate is None:
+            return
+        for number, sweep in enumerate(search.rate.sweeps, start=1):
+            folder = self._folder / phase.name / f"learning_rate_search_{number}"
+            for step, (rate, loss) in enumerate(zip(sweep.rates, sweep.losses, strict=True), start=1):
+                values = {"search_loss": loss, "search_learning_rate": rate, "found_learning_rate": phase.peak_rate}
+                self._write(folder, step, values)
 
     def _write(self, folder: Path, epoch: int, values: dict[str, float]) -> None:
         if folder not in self._writers:

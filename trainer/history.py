@@ -9,6 +9,7 @@ from trainer.freeze_contract import ContractReport
 from trainer.freezing import TrainableSet
 from trainer.phase_length import PhaseLength
 from trainer.phase_settings import PhaseSettings
+from trainer.search.results import PhaseSearch
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,14 @@ class PhaseRecord:
     """What a phase was and did.
 
     Attributes:
-        settings: as configured.
+        settings: as configured, with what was found in the place of "auto".
         trainable: the freeze boundary, resolved.
         contract: which variables changed, and that no frozen one did.
         epochs: the history.
         best_epoch: whose weights the phase ended with, counted from 1.
         warning: what went wrong without ending the run, in words; or None.
         recalibrated: of the eval split, after statistics were estimated anew; None where they were not.
+        search: what was found for the phase before it trained, and stands in `settings`; None where all was stated.
     """
 
     settings: PhaseSettings
@@ -77,6 +79,7 @@ class PhaseRecord:
     best_epoch: int
     warning: str | None = None
     recalibrated: Summary | None = None
+    search: PhaseSearch | None = None
 
 
 def best_of(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> int | None:
@@ -107,6 +110,6 @@ def best_or_error(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> int:
     if best is None:
         raise ThawError(
             f"phase {phase.name!r} diverged: its log loss is not a number in any epoch; lower its "
-            f"learning_rate ({phase.learning_rate:g})"
+            f"learning_rate ({phase.peak_rate:g})"
         )
     return best

@@ -58,6 +58,9 @@ class Boundary(Settings):
         return self
 
 
+Unfreeze = Literal["none", "batch_norm", "all", "auto"] | Boundary
+
+
 class OptimizerSettings(Settings):
     """How gradients become updates.
 
@@ -92,12 +95,18 @@ class PhaseSettings(Settings):
     Attributes:
         name: unique in the plan; names the phase in records and logs.
         unfreeze: which part of the backbone trains: "none" (the head alone), "batch_norm" (the head, and gamma and beta
-            of every BatchNormalization), "all", or from a boundary up.
+            of every BatchNormalization), "all", or from a boundary up. "auto" trains a little with each of these and
+            with three boundaries, at the start of the phase, and takes the one that is best on the eval split; of those
+            that cannot be told apart, the one that trains fewest parameters.
+        trial_steps: with `unfreeze: auto`, how many steps each boundary is tried for, at most as many as the phase has.
+            None stands for 200 there.
         epochs: the most passes over the training split. Either this or `steps` is given.
         steps: the most steps, each of one batch over all replicas; a phase may be shorter than an epoch.
         evaluate_every_steps: how many steps lie between two evaluations; None for one after each epoch. There is one at
             the end of the phase in any case. What is said of epochs below then holds for these stretches.
-        learning_rate: of the head: the constant, or the peak of the schedule.
+        learning_rate: of the head: the constant, or the peak of the schedule. "auto" searches it at the start of the
+            phase, as `thaw lr` does; where the backbone trains, at half the lowest rate of the frozen phases before, at
+            most.
         schedule: how the rate goes: "constant"; "cosine" down to 0; "one_cycle", up from a 25th and down to a 10,000th
             along cosines (Smith 2018, as fastai has it).
         warmup_fraction: share of the phase's steps in which the rate rises in a straight line from 0 (with "constant"
@@ -119,11 +128,12 @@ class PhaseSettings(Settings):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    unfreeze: Literal["none", "batch_norm", "all"] | Boundary = "none"
+    unfreeze: Unfreeze = "none"
+    trial_steps: Annotated[int, Field(ge=1)] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None
     steps: Annotated[int, Field(ge=1)] | None = None
     evaluate_every_steps: Annotated[int, Field(ge=1)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"]
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     block_decay: Share = 1.0
@@ -139,6 +149,17 @@ class PhaseSettings(Settings):
     def is_frozen(self) -> bool:
         """Whether the whole backbone is frozen in this phase."""
         return self.unfreeze == "none"
+
+    @property
+    def peak_rate(self) -> float:
+        """`learning_rate` of a phase in training, where the rate that was found has taken the place of "auto"."""
+        assert self.learning_rate != "auto"
+        return self.learning_rate
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether something of the phase is found by trial before it trains."""
+        return self.learning_rate == "auto" or self.unfreeze == "auto"
 
     @field_validator("rate_multipliers")
     @classmethod
@@ -164,6 +185,10 @@ class PhaseSettings(Settings):
 
     @model_validator(mode="after")
     def _settings_have_an_effect(self) -> Self:
+        if self.trial_steps is not None and self.unfreeze != "auto":
+            raise ValueError(
+                f"trial_steps is {self.trial_steps}, but only `unfreeze: auto` tries boundaries; leave it out"
+            )
         if self.is_frozen and self.batch_norm != "frozen":
             raise ValueError(
                 f"batch_norm is {self.batch_norm}, but with `unfreeze: none` no layer of the backbone is above the "

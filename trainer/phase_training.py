@@ -4,7 +4,9 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from trainer import (
     batch_norm,
@@ -21,6 +23,7 @@ from trainer.averaging import MovingAverage
 from trainer.errors import ThawError
 from trainer.history import EpochRecord, PhaseRecord, Summary
 from trainer.interruption import StopAsked, StopRequest
+from trainer.optimizers import Carried
 from trainer.replicas import Array, Components
 from trainer.settings import PhaseSettings
 from trainer.stages import Stage
@@ -55,6 +58,8 @@ class PhaseTraining:
     """A phase that is being trained.
 
     Attributes:
+        stage: the phase, its place in the training, and what was found for it.
+        phase: of the stage.
         step: how many steps are done.
         epochs: the evaluated ones.
         first_iterations: updates that variables had before, see `trainer.optimizers.build`.
@@ -63,7 +68,7 @@ class PhaseTraining:
 
     def __init__(self, setup: Setup, stage: Stage, first_iterations: Mapping[str, int]) -> None:
         """Freezes and unfreezes, and makes the graphs anew: once traced, they take no notice of `trainable`."""
-        self._setup, self._stage = setup, stage
+        self._setup, self.stage = setup, stage
         self.phase: PhaseSettings = stage.phase
         self.step = 0
         self.epochs: list[EpochRecord] = []
@@ -77,24 +82,27 @@ class PhaseTraining:
 
     def _make_steps(self) -> None:
         settings, model = self._setup.settings, self._setup.model
-        rates = schedules.rates_of(self.phase, self._length.num_steps)
         groups = rate_groups.groups_of(model, self.phase)
-        self.optimizers = optimizers.build(groups, self.phase, rates, self.first_iterations)
+        self.optimizers = optimizers.build(groups, self.phase, self._rates(), self.first_iterations)
         decay = settings.ema_decay
         self._average = None if decay is None else MovingAverage(model.trainable_variables, decay)
         self._steps = Steps(
             model, self.phase, settings, self.optimizers, self._average, self._setup.weights_of_classes, self._seed
         )
 
+    def _rates(self) -> np.ndarray[Any, Any]:
+        """Of the head at each step: [steps]."""
+        return schedules.rates_of(self.phase, self._length.num_steps)
+
     @property
     def _seed(self) -> int:
         """Of the augmentation; no two stages of a run share one."""
-        return (self._setup.settings.seed * 1_000_003 + self._stage.stream) % (2**31 - 1)
+        return (self._setup.settings.seed * 1_000_003 + self.stage.stream) % (2**31 - 1)
 
     @property
     def _seed_of_order(self) -> int:
         """Of the order of the examples; no two stages of a run share one."""
-        return self._setup.settings.seed + self._stage.stream
+        return self._setup.settings.seed + self.stage.stream
 
     @property
     def _variables(self) -> Components:
@@ -104,7 +112,7 @@ class PhaseTraining:
             **replicas.name_components("model", self._setup.model.variables),
             **replicas.name_components("optimizers", self.optimizers.variables),
             **replicas.name_components("averages", averages),
-            **replicas.name_components("totals", self._steps.variables),
+            **replicas.name_components("totals", self._steps.train_totals.variables),
         }
 
     @property
@@ -116,7 +124,7 @@ class PhaseTraining:
         model = self._setup.model
         free = {variable.path for variable in model.trainable_variables} | model.modes.moving_statistics
         kept = replicas.name_components("model", [weight for weight in model.weights if weight.path in free])
-        if self._stage.hands_state_on:
+        if self.stage.hands_state_on:
             kept.update(replicas.name_components("optimizers", self.optimizers.variables))
         return kept
 
@@ -148,7 +156,16 @@ class PhaseTraining:
         replicas.write(self._kept, self._best)
         recalibrated = self._recalibrate(watch) if self.phase.batch_norm == "recalibrate" else None
         contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before)
-        return PhaseRecord(self.phase, self.trainable, contract, tuple(self.epochs), best_epoch, warning, recalibrated)
+        return PhaseRecord(
+            self.phase,
+            self.trainable,
+            contract,
+            tuple(self.epochs),
+            best_epoch,
+            warning,
+            recalibrated,
+            self.stage.search,
+        )
 
     def _train_epochs(self, watch: "Watch") -> str | None:
         """Returns a warning where the loss ceased to be a number after a good epoch."""
@@ -195,7 +212,7 @@ class PhaseTraining:
         )
         best = history.best_of(self.phase, self.epochs)
         remedy = (
-            f"lower its learning_rate ({self.phase.learning_rate:g}), give it a warmup_fraction or an "
+            f"lower its learning_rate ({self.phase.peak_rate:g}), give it a warmup_fraction or an "
             "optimizer.clip_norm, or look for damaged examples"
         )
         if best is None:
@@ -243,3 +260,14 @@ class PhaseTraining:
         for _ in range(setup.data.eval.num_batches(setup.global_batch_size)):
             self._steps.evaluate(distributed)
             watch.stop_if_asked()
+
+
+PhaseKind = TypeVar("PhaseKind", bound=PhaseTraining)
+
+
+def begin(setup: Setup, stage: Stage, carried: Carried | None, kind: type[PhaseKind]) -> PhaseKind:
+    """A phase at its first step, with the optimizer's state of the phase before if it takes that over."""
+    phase = kind(setup, stage, carried.iterations if carried is not None else {})
+    if carried is not None:
+        phase.optimizers.take_over(carried)
+    return phase

@@ -74,10 +74,12 @@ def _check_learning_rates(phases: Phases) -> None:
         if phase.is_frozen or phase.allow_higher_learning_rate:
             continue
         for earlier in phases[:index]:
-            if earlier.is_frozen and phase.learning_rate >= earlier.learning_rate:
+            if "auto" in (phase.learning_rate, earlier.learning_rate):  # seen to when it has been found
+                continue
+            if earlier.is_frozen and phase.peak_rate >= earlier.peak_rate:
                 raise ValueError(
-                    f"phase {phase.name!r} unfreezes the backbone at learning_rate {phase.learning_rate:g}, which is "
-                    f"not below the {earlier.learning_rate:g} of phase {earlier.name!r}; lower it, or state "
+                    f"phase {phase.name!r} unfreezes the backbone at learning_rate {phase.peak_rate:g}, which is "
+                    f"not below the {earlier.peak_rate:g} of phase {earlier.name!r}; lower it, or state "
                     "`allow_higher_learning_rate: true` if it is on purpose"
                 )
 

@@ -31,17 +31,17 @@ def rate(phase: PhaseSettings, num_steps: int) -> Callable[[int], float]:
 
     def at(step: int) -> float:
         if step < num_warmup_steps:
-            return phase.learning_rate * (step + 1) / (num_warmup_steps + 1)
+            return phase.peak_rate * (step + 1) / (num_warmup_steps + 1)
         if phase.schedule == "constant":
-            return phase.learning_rate
+            return phase.peak_rate
         share = (step - num_warmup_steps) / (num_steps - num_warmup_steps)
-        return _along_cosine(phase.learning_rate, 0.0, share)
+        return _along_cosine(phase.peak_rate, 0.0, share)
 
     return at
 
 
 def _one_cycle(phase: PhaseSettings, num_steps: int) -> Callable[[int], float]:
-    peak = phase.learning_rate
+    peak = phase.peak_rate
     num_warmup_steps = round((phase.warmup_fraction or _ONE_CYCLE_WARMUP_FRACTION) * num_steps)
     num_later_steps = max(1, num_steps - 1 - num_warmup_steps)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from trainer.phase_settings import PhaseSettings
+from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
 
 # Of the probe's random numbers: no phase of a plan has so high a number, and a phase's number is its stream.
@@ -20,6 +21,7 @@ class Stage:
         is_probe: it trains a head for the baseline only; afterwards the model is as it was before.
         gives_baseline: the model as it is at its end is the baseline.
         hands_state_on: the next stage takes the optimizer's state over.
+        search: what was found for the phase before it trains, and stands in `phase`; None where nothing was searched.
     """
 
     phase: PhaseSettings
@@ -27,6 +29,7 @@ class Stage:
     is_probe: bool = False
     gives_baseline: bool = False
     hands_state_on: bool = False
+    search: PhaseSearch | None = None
 
 
 def stages_of(settings: ModelSettings) -> tuple[Stage, ...]:

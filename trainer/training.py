@@ -1,15 +1,15 @@
 """Fine-tuning: the phases of a plan, one after the other, with the baseline taken on the way or by a probe."""
 
-import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from trainer import compute, datasets, freezing, losses, progress, rate_groups, replicas, training_state
+from trainer import datasets, freezing, losses, progress, rate_groups, replicas, training_state
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier, build_classifier
 from trainer.curves import Curves
@@ -17,10 +17,11 @@ from trainer.errors import ThawError
 from trainer.history import EpochRecord, PhaseRecord
 from trainer.interruption import Interrupted, StopAsked, StopRequest, listening_for_sigterm
 from trainer.optimizers import Carried
-from trainer.phase_training import PhaseTraining, Watch
+from trainer.phase_training import PhaseTraining, Watch, begin
 from trainer.replicas import Array
+from trainer.search.phase_search import settle
 from trainer.settings import ModelSettings
-from trainer.stages import stages_of
+from trainer.stages import Stage, stages_of
 from trainer.training_setup import Setup, TrainingData
 from trainer.training_state import TrainingState
 
@@ -61,13 +62,12 @@ def fine_tune(
         WeightsError: the pretrained weights cannot be had.
         FreezeContractError: a frozen variable changed.
         Interrupted: SIGTERM came.
-        ThawError: a phase whose loss is a number in none of its epochs; too little memory.
+        ThawError: a phase whose loss is a number in none of its epochs, or for which no learning rate can be suggested
+            where it is to be found; too little memory.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
-    logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
-    settings = compute.resolve(settings, strategy)
-    setup = _set_up(settings, data, strategy)
+    setup = set_up(settings, data, strategy)
     folder = None
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
@@ -78,7 +78,12 @@ def fine_tune(
     return setup.model, records
 
 
-def _set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy) -> Setup:
+def set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy) -> Setup:
+    """Builds the model, and checks what can be checked of the plan before anything trains.
+
+    Raises:
+        ConfigurationError, WeightsError: see `fine_tune`.
+    """
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
@@ -151,12 +156,23 @@ class _Training:
         if stage.is_probe:
             _shift_random_states(self._setup.model, lambda _: stage.stream)
         carried = self._carried if stage.phase.optimizer.state == "carry" else None
-        phase = PhaseTraining(self._setup, stage, carried.iterations if carried is not None else {})
-        if carried is not None:
-            phase.optimizers.take_over(carried)
-        if index:
+        stage = self._settle(stage, carried)
+        phase = begin(self._setup, stage, carried, PhaseTraining)
+        if index or stage.search is not None:
             self._save(phase)
         return phase
+
+    def _settle(self, stage: Stage, carried: Carried | None) -> Stage:
+        """With what is found in the place of "auto"; a training that goes on takes it from its checkpoint."""
+        earlier = [
+            record.settings for before, record in zip(self._stages, self._records, strict=False) if not before.is_probe
+        ]
+        try:
+            settled = settle(self._setup, stage, carried, [] if stage.is_probe else earlier, self._stop)
+        except StopAsked:
+            raise self._interrupted(f"while what is open in phase {stage.phase.name!r} was searched") from None
+        self._curves.add_search(settled.phase, settled.search)
+        return settled
 
     def _train(self, phase: PhaseTraining) -> None:
         stage = self._stages[len(self._records)]
@@ -164,7 +180,9 @@ class _Training:
             record = phase.train(Watch(self._save_if_due, self._on_epoch, self._stop))
         except StopAsked:
             self._save(phase)
-            raise self._interrupted(phase) from None
+            raise self._interrupted(f"in phase {phase.phase.name!r} after step {phase.step}") from None
+        if self._next_is_searched and record.warning is None:
+            self._save(phase)  # a search may take long; a kill in it must not cost the end of this phase
         self._records.append(record)
         self._carried = phase.optimizers.carry()
         if stage.gives_baseline:
@@ -173,6 +191,11 @@ class _Training:
             replicas.write(self._named_weights(), self._initial)
         if len(self._records) == len(self._stages):
             self._save(None)
+
+    @property
+    def _next_is_searched(self) -> bool:
+        following = self._stages[len(self._records) + 1 :]
+        return bool(following) and following[0].phase.is_searched
 
     def _take_baseline(self) -> None:
         if self._folder is not None:
@@ -223,6 +246,8 @@ class _Training:
             digests=tuple(phase.digests_before.values()) if phase else (),
             epochs=tuple(phase.epochs) if phase else (),
             records=tuple(self._records),
+            settled=phase.phase if phase and phase.stage.search is not None else None,
+            search=phase.stage.search if phase else None,
         )
         arrays = phase.arrays() if phase else self._weights()
         baseline = {f"{_BASELINE}{name}": value for name, value in self._baseline.items()}
@@ -232,7 +257,9 @@ class _Training:
         """Goes back to a checkpoint; returns the phase to go on with, or None where all are done."""
         state = training_state.from_json(checkpoint.state)
         self._records = list(state.records)
-        self._curves.add(epoch for record in state.records for epoch in record.epochs)
+        for record in state.records:
+            self._curves.add_search(record.settings, record.search)
+            self._curves.add(record.epochs)
         self._curves.add(state.epochs)
         self._restore_baseline(checkpoint)
         if state.phase == len(self._stages):
@@ -240,7 +267,11 @@ class _Training:
             replicas.write(named, {name: checkpoint.arrays[name] for name in named})
             return None
         iterations = dict(zip(self._paths(), state.first_iterations, strict=True))
-        phase = PhaseTraining(self._setup, self._stages[state.phase], iterations)
+        stage = self._stages[state.phase]
+        if state.settled is not None:
+            stage = replace(stage, phase=state.settled, search=state.search)
+            self._curves.add_search(stage.phase, stage.search)
+        phase = PhaseTraining(self._setup, stage, iterations)
         phase.restore(state.step, state.epochs, state.digests, checkpoint.arrays)
         return phase
 
@@ -257,8 +288,8 @@ class _Training:
             replicas.write(self._named_weights(), self._baseline)
             self._on_baseline(self._setup.model)
 
-    def _interrupted(self, phase: PhaseTraining) -> Interrupted:
-        where = f"training was told to stop (SIGTERM) in phase {phase.phase.name!r} after step {phase.step}"
+    def _interrupted(self, when: str) -> Interrupted:
+        where = f"training was told to stop (SIGTERM) {when}"
         if self._folder is None:
             return Interrupted(f"{where}; there is no checkpoint folder, so it begins anew when it is started again")
         return Interrupted(

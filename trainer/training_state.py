@@ -11,10 +11,12 @@ from pydantic import TypeAdapter
 
 from trainer.datasets import Split
 from trainer.history import EpochRecord, PhaseRecord
+from trainer.phase_settings import PhaseSettings
+from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
 
 # To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class TrainingState:
         digests: of the weights before the phase, likewise.
         epochs: of the phase, evaluated ones only.
         records: of the phases before.
+        settled: the phase with what was found in the place of "auto", so that it is not searched again; None where
+            nothing was searched, and where all phases are done.
+        search: what was found, likewise.
     """
 
     phase: int
@@ -40,6 +45,8 @@ class TrainingState:
     digests: tuple[str, ...]
     epochs: tuple[EpochRecord, ...]
     records: tuple[PhaseRecord, ...]
+    settled: PhaseSettings | None = None
+    search: PhaseSearch | None = None
 
 
 def to_json(state: TrainingState) -> dict[str, Any]:
