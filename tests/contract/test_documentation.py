@@ -26,7 +26,14 @@ def _tests_of(path: Path) -> set[str]:
     return {name for name in functions if name.startswith("test_")}
 
 
-@pytest.mark.parametrize("document", ["docs/freezing.md", "docs/decisions/0015-own-training-loop.md"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "docs/freezing.md",
+        "docs/decisions/0015-own-training-loop.md",
+        "docs/decisions/0018-weights-of-examples.md",
+    ],
+)
 def test_every_test_that_a_document_names_is_there(document: str) -> None:
     assert missing(named_tests((ROOT / document).read_text(encoding="utf-8")), ROOT) == []
 
