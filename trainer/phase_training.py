@@ -112,7 +112,7 @@ class PhaseTraining:
             **replicas.name_components("model", self._setup.model.variables),
             **replicas.name_components("optimizers", self.optimizers.variables),
             **replicas.name_components("averages", averages),
-            **replicas.name_components("totals", self._steps.train_totals.variables),
+            **replicas.name_components("totals", self._steps.variables),
         }
 
     @property

@@ -1,5 +1,6 @@
 """Fine-tuning: the phases of a plan, one after the other, with the baseline taken on the way or by a probe."""
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from trainer import datasets, freezing, losses, progress, rate_groups, replicas, training_state
+from trainer import compute, datasets, freezing, losses, progress, rate_groups, replicas, training_state
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier, build_classifier
 from trainer.curves import Curves
@@ -67,6 +68,8 @@ def fine_tune(
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
+    logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
+    settings = compute.resolve(settings, strategy)
     setup = set_up(settings, data, strategy)
     folder = None
     if checkpoint_dir is not None:
@@ -84,6 +87,7 @@ def set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.
     Raises:
         ConfigurationError, WeightsError: see `fine_tune`.
     """
+    settings = compute.resolve(settings, strategy)
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
