@@ -36,6 +36,7 @@ class Comparison:
         theirs: answers of the other one.
         rows: which examples of the test split these are.
         settings: level, resamples and seed.
+        is_partial: whether one of the two knows classes that the other does not.
     """
 
     labels: tuple[str, ...]
@@ -43,6 +44,7 @@ class Comparison:
     theirs: Answers
     rows: NDArray[np.int64]
     settings: GateSettings
+    is_partial: bool = False
 
     @property
     def num_examples(self) -> int:
@@ -153,7 +155,8 @@ def compare(predictions: Predictions, ours: ModelName, theirs: ModelName, settin
         Answers(truth[rows], model.scores[rows] if is_same else _aligned(model, labels, theirs == "production")[rows])
         for model in (first, second)
     ]
-    return Comparison(labels, answers[0], answers[1], rows, settings)
+    is_partial = set(first.labels) != set(second.labels)
+    return Comparison(labels, answers[0], answers[1], rows, settings, is_partial)
 
 
 def _aligned(model: ModelPredictions, labels: Sequence[str], scale: bool) -> NDArray[np.float32]:

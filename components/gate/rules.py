@@ -172,6 +172,8 @@ def _margin_outcome(gain: Gain, margin: float) -> Outcome:
 
 
 def _on_shared(comparison: Comparison) -> str:
+    if not comparison.is_partial:
+        return ""
     return (
         f", on the {len(comparison.labels)} classes that both know" if comparison.labels else ", with no class shared"
     )

@@ -157,7 +157,8 @@ def _reuse(record: RunRecord) -> str:
 
 
 def _print_verdict(console: Console, record: RunRecord, verdict: Verdict, with_reasons: bool) -> None:
-    console.print(Text.assemble((f"{_SYMBOLS[record.status]} ", STYLES[record.status]), verdict.sentence))
+    status = record.status if verdict.approved else "refused"
+    console.print(Text.assemble((f"{_SYMBOLS[status]} ", STYLES[status]), verdict.sentence))
     for rule in verdict.rules if with_reasons else ():
         # A class or a slice that has passed is one of many; the file lists it.
         if rule.outcome != "passed" or rule.kind not in ("class", "slice"):

@@ -69,7 +69,11 @@ def value_of(metric: Metric, answers: Answers) -> float:
 
 
 def _mean_of(values: Floats) -> WeightedMetric:
-    return lambda weights: weights @ values / weights.sum(axis=1)
+    def compute(weights: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(weights @ values / weights.sum(axis=1), np.float64)
+
+    return compute
 
 
 def _log_losses(answers: Answers) -> Floats:
@@ -112,7 +116,12 @@ def _calibration_error(answers: Answers) -> WeightedMetric:
     confidence = answers.scores.max(axis=-1).astype(np.float64)
     bins = np.minimum((confidence * NUM_CALIBRATION_BINS).astype(np.int64), NUM_CALIBRATION_BINS - 1)
     surplus = _indicator(bins, NUM_CALIBRATION_BINS).multiply((confidence - answers.is_right)[:, None]).tocsr()
-    return lambda weights: np.abs(weights @ surplus).sum(axis=1) / weights.sum(axis=1)
+
+    def compute(weights: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.abs(weights @ surplus).sum(axis=1) / weights.sum(axis=1), np.float64)
+
+    return compute
 
 
 def _macro_auc(answers: Answers) -> WeightedMetric:

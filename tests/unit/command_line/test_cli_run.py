@@ -196,7 +196,9 @@ def test_show_names_the_steps_the_reasons_and_the_settings(
     assert "  config.yaml" in lines
     assert "  --set model.seed=3" in lines
     assert ["FineTuner", "done", "0.2", "s"] in [line.split() for line in lines]
-    assert "  – its accuracy 0.9620 reaches the floor 0.9000" in lines
+    assert "  ✓ its accuracy 0.9620 reaches the floor 0.9000" in lines
+    assert any(line.startswith("  ? whether class seven has lost") for line in lines)
+    assert "! 1 class has fewer than 30 test examples: seven (20)" in lines
 
 
 def test_killed_run_is_shown_with_the_step_it_was_in(thaw_with_fake_pipeline: Thaw, config_path: Path) -> None:
