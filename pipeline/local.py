@@ -11,6 +11,9 @@ from pipeline.config import Configuration
 DATA_STEPS = ("ImageExampleGen",)
 """The components that take the photographs in."""
 
+TRANSFORM_STEPS = (*DATA_STEPS, "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform")
+"""The components that make training data of them."""
+
 StepState = Literal["started", "done", "reused", "failed"]
 
 
@@ -98,3 +101,32 @@ def ingest_local(configuration: Configuration, run_id: str, on_step: Callable[[S
     from pipeline import local_runner
 
     return local_runner.ingest(configuration, run_id, on_step)
+
+
+@dataclass(frozen=True)
+class TransformedData:
+    """Where training data is.
+
+    Attributes:
+        examples: folder with a folder of transformed examples per split.
+        transform_graph: folder of the preprocessing graph and the label vocabulary.
+    """
+
+    examples: str
+    transform_graph: str
+
+
+def transform_local(configuration: Configuration, run_id: str, on_step: Callable[[StepEvent], None]) -> TransformedData:
+    """Runs the components that make training data, or reuses what they made of the same photographs.
+
+    Args:
+        configuration: what to take in.
+        run_id: the run's id in the metadata.
+        on_step: called when a component starts and when it ends.
+
+    Raises:
+        ThawError: a component failed for a reason that the message explains.
+    """
+    from pipeline import local_runner
+
+    return local_runner.transform(configuration, run_id, on_step)

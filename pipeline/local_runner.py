@@ -16,7 +16,15 @@ from components.gate import verdict_schema
 from pipeline.config import BeamSettings, Configuration
 from pipeline.graph import build_components
 from pipeline.lineage import StepOutputs, read_outputs
-from pipeline.local import DATA_STEPS, RunOutcome, StepEvent, StepState, step_names
+from pipeline.local import (
+    DATA_STEPS,
+    TRANSFORM_STEPS,
+    RunOutcome,
+    StepEvent,
+    StepState,
+    TransformedData,
+    step_names,
+)
 from pipeline.run_record import TRAINING_RECORD, VERDICT
 from trainer import devices
 from trainer.errors import ThawError
@@ -40,6 +48,15 @@ def ingest(configuration: Configuration, run_id: str, on_step: OnStep) -> Path:
     connection = metadata_connection(configuration)
     ObservedRunner(connection, run_id, on_step, DATA_STEPS).run(build_pipeline(configuration))
     return Path(read_outputs(connection, run_id)["ImageExampleGen"].uris["quarantine"])
+
+
+def transform(configuration: Configuration, run_id: str, on_step: OnStep) -> TransformedData:
+    """See `pipeline.local.transform_local`."""
+    devices.prepare(configuration.infrastructure.num_cpu_replicas, configuration.infrastructure.gpus)
+    connection = metadata_connection(configuration)
+    ObservedRunner(connection, run_id, on_step, TRANSFORM_STEPS).run(build_pipeline(configuration))
+    uris = read_outputs(connection, run_id)["Transform"].uris
+    return TransformedData(str(uris["transformed_examples"]), str(uris["transform_graph"]))
 
 
 def build_pipeline(configuration: Configuration) -> pipeline.Pipeline:

@@ -7,19 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from trainer.history import PhaseRecord
 from trainer.plots import draw_curves
+from trainer.search.plots import draw_rate_searches
+from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
 
 FILE_NAME = "training.json"
 CURVES_FILE = "curves.png"
+RATE_CURVES_FILE = "learning_rates.png"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
 def write_record(
     folder: Path, settings: ModelSettings, phases: Sequence[PhaseRecord], labels: Sequence[str], devices: str
 ) -> None:
-    """Writes `training.json`, and the curves as a picture.
+    """Writes `training.json`, and the curves as a picture, those of searches for learning rates too.
 
     Args:
         folder: an existing folder.
@@ -31,6 +36,13 @@ def write_record(
     text = json.dumps(record_of(settings, phases, labels, devices), indent=2, allow_nan=False)
     (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
     draw_curves(phases, folder / CURVES_FILE)
+    searches = {
+        phase.settings.name: (phase.search.rate, phase.settings.peak_rate)
+        for phase in phases
+        if phase.search is not None and phase.search.rate is not None
+    }
+    if searches:
+        draw_rate_searches(searches, folder / RATE_CURVES_FILE)
 
 
 def record_of(
@@ -57,6 +69,7 @@ def _phase(phase: PhaseRecord) -> dict[str, Any]:
         "best_epoch": phase.best_epoch,
         "warning": phase.warning,
         "recalibrated": dataclasses.asdict(phase.recalibrated) if phase.recalibrated else None,
+        "search": TypeAdapter(PhaseSearch).dump_python(phase.search) if phase.search else None,
         "epochs": [dataclasses.asdict(epoch) for epoch in phase.epochs],
     }
 

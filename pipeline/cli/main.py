@@ -73,6 +73,20 @@ def data(config: Config, overrides: Overrides = None) -> int:
 
 
 @app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+def lr(config: Config, overrides: Overrides = None) -> int:
+    """Find a learning rate for each phase.
+
+    Begins each phase at rising rates, draws the loss against them, and suggests a rate; phases before the last are
+    trained as planned on the way.
+
+    [bold]Example[/bold]: thaw lr examples/digits/config.yaml
+    """
+    from pipeline.cli.learning_rates import learning_rates as command
+
+    return command(config, overrides or [])
+
+
+@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
 def runs(
     config: OptionalConfig = None,
     root: Root = None,

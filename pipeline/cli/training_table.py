@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from pipeline.cli.screen import counted
+from pipeline.cli.search_tables import print_search
 from pipeline.run_record import TRAINING_RECORD, RunRecord
 
 _FILE_NAME = "training.json"
@@ -26,6 +27,7 @@ def print_training(console: Console, record: RunRecord) -> None:
     if content.get("baseline"):
         console.print(f"the frozen baseline is the model at the end of {content['baseline']}", style="dim")
     for phase in phases:
+        print_search(console, phase)
         if phase["warning"]:
             console.print(Padding(f"! {phase['warning']}", (0, 0, 0, 2), expand=False), style="yellow")
 
