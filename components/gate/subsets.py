@@ -79,27 +79,37 @@ def _family(
     known = [subset for subset in subsets if subset.feature is not None or subset.name in comparison.labels]
     counts = [comparison.counts(subset.is_member[comparison.rows]) for subset in known]
     is_told = [count.num_examples >= rule.min_examples and comparison.is_computable for count in counts]  # type: ignore[operator]
-    within, harmed = _corrected([count for count, told in zip(counts, is_told, strict=True) if told], rule.margin)
-    position = np.cumsum(is_told) - 1
+    told = outcomes_of([count for count, told in zip(counts, is_told, strict=True) if told], rule.margin, alpha)
     for index, (subset, count) in enumerate(zip(known, counts, strict=True)):
-        if not is_told[index]:
+        if is_told[index]:
+            yield _told(subset, count, other, kind, rule, *next(told), alpha)
+        else:
             yield _untold(subset, count, other, kind, rule)
-            continue
-        p_within, p_harmed = within[position[index]], harmed[position[index]]
-        outcome: Outcome = "passed" if p_within <= alpha else "failed" if p_harmed <= alpha else "cannot be told"
-        p_value = float(p_harmed if outcome == "failed" else p_within)
-        yield _told(subset, count, other, kind, rule, outcome, p_value, alpha)
 
 
-def _corrected(counts: Sequence[PairedCounts], margin: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Corrected p-values of "it has lost the margin or more", and of "it has lost nothing"."""
-    gained, lost, size = (
-        (np.array(part, np.float64) for part in zip(*(c.arrays() for c in counts), strict=True))
-        if (counts)
-        else (np.zeros(0),) * 3
-    )
-    within = superiority_p_value(PairedCounts(gained, lost, size), -margin)
-    return holm(within), holm(mcnemar_gain_p_value(lost, gained))
+def outcomes_of(counts: Sequence[PairedCounts], margin: float, alpha: float) -> Iterator[tuple[Outcome, float]]:
+    """What is known of each subset of one family, and the corrected p-value that says so.
+
+    Passed where it is shown not to have lost the margin; else failed where it is shown to have lost at all. Either
+    errs for any subset of the family with probability at most alpha.
+
+    Args:
+        counts: of each subset.
+        margin: by how much its accuracy may be lower.
+        alpha: level of the family.
+    """
+    if not counts:
+        return
+    gained, lost, size = (np.array(part) for part in zip(*(count.arrays() for count in counts), strict=True))
+    within = holm(superiority_p_value(PairedCounts(gained, lost, size), -margin))
+    harmed = holm(mcnemar_gain_p_value(lost, gained))
+    for p_within, p_harmed in zip(within.tolist(), harmed.tolist(), strict=True):
+        if p_within <= alpha:
+            yield "passed", p_within
+        elif p_harmed <= alpha:
+            yield "failed", p_harmed
+        else:
+            yield "cannot be told", p_within
 
 
 def _untold(subset: Subset, count: PairedCounts, other: str, kind: RuleKind, rule: SubsetSettings) -> RuleOutcome:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def superiority_p_value(counts: PairedCounts, threshold: ArrayLike) -> Floats:
     deviation = _restricted_deviation(gained, lost, size, limit)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(deviation > 0, excess / deviation, np.where(excess > 0, np.inf, -np.inf))
-    return np.asarray(stats.norm.sf(z), np.float64)
+    return np.asarray(special.ndtr(-z), np.float64)
 
 
 def gain_bounds(counts: PairedCounts, alpha: float) -> tuple[Floats, Floats]:
