@@ -20,30 +20,33 @@ def make_example(entry: Entry, facts: Facts, content: bytes) -> bytes:
         `group` ("" where there is none): bytes; `width_px`, `height_px`, `num_bytes` (of the file as it came) and
         `is_normalised` (whether `image` is a PNG in its place): int64; `weight`: float; and the source's own features.
     """
-    features = {
-        IMAGE: _bytes(content),
-        LABEL: _feature(facts.label),
-        "path": _feature(facts.path),
-        "content_sha256": _feature(facts.content_sha256),
-        "format": _feature(facts.format),
-        "width_px": _feature(facts.width_px),
-        "height_px": _feature(facts.height_px),
-        "num_bytes": _feature(facts.num_bytes),
-        "is_normalised": _feature(int(facts.is_normalised)),
-        "weight": _feature(float(entry.weight)),
-        "group": _feature(facts.group or ""),
-        **{name: _feature(value) for name, value in entry.features},
+    features: dict[str, Value | bytes] = {
+        IMAGE: content,
+        LABEL: facts.label,
+        "path": facts.path,
+        "content_sha256": facts.content_sha256,
+        "format": facts.format,
+        "width_px": facts.width_px,
+        "height_px": facts.height_px,
+        "num_bytes": facts.num_bytes,
+        "is_normalised": int(facts.is_normalised),
+        "weight": float(entry.weight),
+        "group": facts.group or "",
+        **dict(entry.features),
     }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+    example = tf.train.Example()
+    for name, value in features.items():
+        # In place: each message that is handed to another one's constructor would copy the photograph.
+        _set(example.features.feature[name], value)
+    return example.SerializeToString(deterministic=True)
 
 
-def _feature(value: Value) -> tf.train.Feature:
+def _set(feature: tf.train.Feature, value: Value | bytes) -> None:
     if isinstance(value, str):
-        return _bytes(value.encode(errors="surrogateescape"))
-    if isinstance(value, float):
-        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        value = value.encode(errors="surrogateescape")
+    if isinstance(value, bytes):
+        feature.bytes_list.value.append(value)
+    elif isinstance(value, float):
+        feature.float_list.value.append(value)
+    else:
+        feature.int64_list.value.append(value)

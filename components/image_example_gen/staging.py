@@ -202,8 +202,9 @@ def _facts_file(folder: str, index: int) -> Path:
 
 def _write(chunk: StagedChunk, path: Path) -> None:
     temporary = path.with_suffix(".partial")
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(asdict(chunk), file, default=bytes.hex, ensure_ascii=False)
+    # In one piece: `json.dump`, into a file, is written in Python and takes five times as long.
+    text = json.dumps(asdict(chunk), default=bytes.hex, ensure_ascii=False)
+    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
     temporary.rename(path)
 
 

@@ -114,8 +114,9 @@ def transformed_batches(
         return tf.data.TFRecordDataset(source).map(lambda record: (index, record))
 
     def apply(indices: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, Features]:
-        weights = tf.io.parse_example(serialized, _WEIGHT_SPEC)[WEIGHT]
-        return indices, {**transform(tf.io.parse_example(serialized, RAW_FEATURE_SPEC)), WEIGHT: weights}
+        features = tf.io.parse_example(serialized, {**RAW_FEATURE_SPEC, **_WEIGHT_SPEC})
+        weights = features.pop(WEIGHT)
+        return indices, {**transform(features), WEIGHT: weights}
 
     dataset = (
         tf.data.Dataset.from_tensor_slices(list(sources))
@@ -133,13 +134,17 @@ def transformed_batches(
 
 
 def _serialize(names: list[str], values: tuple[Any, ...]) -> bytes:
-    features = {name: _feature(value) for name, value in zip(names, values, strict=True)}
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+    example = tf.train.Example()
+    for name, value in zip(names, values, strict=True):
+        # In place: each message that is handed to another one's constructor would copy the pixels.
+        _set(example.features.feature[name], value)
+    return example.SerializeToString(deterministic=True)
 
 
-def _feature(value: Any) -> tf.train.Feature:
+def _set(feature: tf.train.Feature, value: Any) -> None:
     if isinstance(value, bytes):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-    if np.issubdtype(np.asarray(value).dtype, np.floating):
-        return tf.train.Feature(float_list=tf.train.FloatList(value=[float(value)]))
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
+        feature.bytes_list.value.append(value)
+    elif np.issubdtype(np.asarray(value).dtype, np.floating):
+        feature.float_list.value.append(float(value))
+    else:
+        feature.int64_list.value.append(int(value))

@@ -43,8 +43,7 @@ MAX_PARTNERS = 256
 _BLOCK = 512
 
 
-@dataclass(frozen=True, order=True)
-class Pair:
+class Pair(NamedTuple):
     """Two photographs that look the same.
 
     Attributes:
@@ -261,7 +260,7 @@ def _nearest(near: NDArray[np.bool_], distances: NDArray[np.uint8]) -> Iterator[
 
 
 def _pair(one: Row, other: Row, distance: int) -> Pair:
-    first, second = sorted((one.path, other.path))
+    first, second = (one.path, other.path) if one.path < other.path else (other.path, one.path)
     return Pair(first, second, one.is_mirrored != other.is_mirrored, distance)
 
 

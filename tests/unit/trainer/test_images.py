@@ -164,3 +164,11 @@ def test_map_batch_keeps_the_order_and_takes_an_empty_batch() -> None:
     scalar = tf.TensorSpec([], tf.int32)
     assert images.map_batch(width, tf.constant(contents), scalar).numpy().tolist() == [4, 9, 6]
     assert images.map_batch(width, tf.constant([], tf.string), scalar).shape == (0,)
+
+
+@pytest.mark.parametrize("size_px", [(375, 500), (500, 375), (96, 96), (95, 97), (1, 1), (1, 300), (13, 7), (1000, 60)])
+def test_resizing_gives_the_bits_of_tensorflows_own(size_px: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size_px, 3), np.uint8)
+    theirs = tf.image.resize(pixels, [96, 96], method="bilinear", antialias=True)
+    expected = tf.cast(tf.clip_by_value(tf.round(theirs), 0.0, 255.0), tf.uint8)
+    np.testing.assert_array_equal(images.resize(tf.constant(pixels), 96), expected)
