@@ -139,7 +139,8 @@ def resize(pixels: tf.Tensor, image_size_px: int) -> tf.Tensor:
     rows = _resize_first_axis(tf.reshape(pixels, [height, width * NUM_CHANNELS]), image_size_px)
     turned = tf.transpose(tf.reshape(rows, [image_size_px, width, NUM_CHANNELS]), [1, 0, 2])
     columns = _resize_first_axis(tf.reshape(turned, [width, image_size_px * NUM_CHANNELS]), image_size_px)
-    rounded = tf.cast(tf.clip_by_value(tf.round(columns), 0.0, 255.0), tf.uint8)
+    # Weighted means of values from 0 to 255: rounding takes back what floating point has put beyond.
+    rounded = tf.cast(tf.round(columns), tf.uint8)
     return tf.transpose(tf.reshape(rounded, [image_size_px, image_size_px, NUM_CHANNELS]), [1, 0, 2])
 
 
