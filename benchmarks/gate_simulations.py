@@ -31,13 +31,15 @@ def _world(is_balanced: bool) -> World:
     return make_world(is_balanced, _ADVANTAGE)
 
 
-def _comparison(world: World, size: int, random: np.random.Generator, are_equal: bool, resamples: int) -> Comparison:
+def _comparison(
+    world: World, metric: Metric, size: int, random: np.random.Generator, are_equal: bool, resamples: int
+) -> Comparison:
     settings = GateSettings(
         floors={"accuracy": 0.0}, alpha=ALPHA, num_resamples=resamples, seed=int(random.integers(2**31))
     )
     ours, theirs = world.draw(size, random, are_equal)
     labels = tuple(map(str, range(NUM_CLASSES)))
-    return Comparison(labels, ours, theirs, np.arange(size), settings)
+    return Comparison(labels, ours, theirs, np.arange(size), settings, metrics=(metric,))
 
 
 def equal_models(metric: Metric, size: int, is_balanced: bool, num_runs: int, resamples: int) -> Rates:
@@ -45,7 +47,7 @@ def equal_models(metric: Metric, size: int, is_balanced: bool, num_runs: int, re
     random, world = np.random.default_rng(size), _world(is_balanced)
     approved = above = 0
     for _ in range(num_runs):
-        comparison = _comparison(world, size, random, True, resamples)
+        comparison = _comparison(world, metric, size, random, True, resamples)
         gain = comparison.gain(metric)
         above += gain.value is not None and gain.value >= 0
         # The exact test is asked where the bound alone would approve: it can only refuse.
@@ -62,7 +64,7 @@ def coverage(metric: Metric, size: int, is_balanced: bool, num_runs: int, resamp
     truth = sign * (value_of(metric, world.answers(0)) - value_of(metric, world.answers(1)))
     too_high = too_low = 0
     for _ in range(num_runs):
-        interval = _comparison(world, size, random, False, resamples).gain(metric).interval
+        interval = _comparison(world, metric, size, random, False, resamples).gain(metric).interval
         if interval is None or interval.low is None or interval.high is None:
             continue
         too_high += interval.low > truth

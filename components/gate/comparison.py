@@ -37,6 +37,7 @@ class Comparison:
         rows: which examples of the test split these are.
         settings: level, resamples and seed.
         is_partial: whether one of the two knows classes that the other does not.
+        metrics: what may be asked for.
     """
 
     labels: tuple[str, ...]
@@ -45,6 +46,7 @@ class Comparison:
     rows: NDArray[np.int64]
     settings: GateSettings
     is_partial: bool = False
+    metrics: tuple[Metric, ...] = METRICS
 
     @property
     def num_examples(self) -> int:
@@ -63,7 +65,7 @@ class Comparison:
     @cached_property
     def _replicates(self) -> Mapping[tuple[Metric, Side], Replicates]:
         sides = (self.ours, self.theirs)
-        statistics = {(metric, side): weighted(metric, sides[side]) for metric in METRICS for side in (0, 1)}
+        statistics = {(metric, side): weighted(metric, sides[side]) for metric in self.metrics for side in (0, 1)}
         return bootstrap(statistics, self.num_examples, self.settings.num_resamples, self.settings.seed)
 
     def value(self, metric: Metric, side: Side) -> float | None:

@@ -63,6 +63,16 @@ def test_weighted_metrics_equal_scikit_learns(metric: Metric) -> None:
         assert value == pytest.approx(reference_value(metric, found, row), abs=1e-9)
 
 
+def test_the_two_ways_to_an_area_under_the_curve_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.gate.statistics import metrics
+
+    found, weights = answers(300), np.random.default_rng(1).integers(0, 3, (5, 300)).astype(float)
+    monkeypatch.setattr(metrics, "_MOST_POSITIVES_FOR_PAIRS", 300)
+    by_pairs = weighted("auc", found)(weights.copy())
+    monkeypatch.setattr(metrics, "_MOST_POSITIVES_FOR_PAIRS", 0)
+    np.testing.assert_allclose(by_pairs, weighted("auc", found)(weights.copy()), atol=1e-7)
+
+
 def test_macro_f1_of_resamples_counts_classes_that_occur_as_scikit_learn_does() -> None:
     found = Answers(np.array([0, 0, 1, 2]), np.eye(3)[[0, 1, 1, 2]])
     expected = reference.f1_score([0, 0, 1], [0, 1, 1], average="macro")
