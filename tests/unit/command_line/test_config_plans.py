@@ -26,6 +26,11 @@ def test_every_preset_is_printed_as_a_configuration_that_loads(name: str, tmp_pa
     assert load_configuration(again) == configuration
 
 
+def test_a_preset_asks_for_a_gain_where_there_can_be_one() -> None:
+    gates = {name: yaml.safe_load(preset_yaml(name))["gate"] for name in NAMES}
+    assert {name for name, gate in gates.items() if gate["min_gain"] is None} == {"linear_probe"}
+
+
 def test_a_preset_is_printed_with_changes_to_its_phases(tmp_path: Path) -> None:
     text = preset_yaml("gradual", ["model.phases.1.epochs=9", "model.backbone=ConvNeXtTiny"])
     model = yaml.safe_load(text)["model"]
