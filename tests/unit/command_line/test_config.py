@@ -166,11 +166,11 @@ def test_missing_section_is_told(edited: Edit) -> None:
         ("data.pattern=../*/*", "data.pattern: '../*/*' must stay inside data.images"),
         (
             "model.phases.1.unfreeze=some",
-            "unfreeze: 'some' must be 'none', 'batch_norm' or 'all' or a mapping of keys to values",
+            "unfreeze: 'some' must be 'none', 'batch_norm', 'all' or 'auto' or a mapping of keys to values",
         ),
         (
             "model.phases.1.unfreeze=3",
-            "unfreeze: 3 must be 'none', 'batch_norm' or 'all' or a mapping of keys to values",
+            "unfreeze: 3 must be 'none', 'batch_norm', 'all' or 'auto' or a mapping of keys to values",
         ),
         (
             "model.phases.1.unfreeze.laier=x",
