@@ -14,7 +14,7 @@ from pipeline import root_lock
 from pipeline.cli import noise
 from pipeline.cli.display import Display
 from pipeline.cli.report import print_places
-from pipeline.cli.screen import console_on, counted, print_command, short_path
+from pipeline.cli.screen import console_on, print_command, short_path
 from pipeline.config import Configuration, load_configuration
 from pipeline.config.places import check_places
 from trainer.errors import ThawError
@@ -99,10 +99,9 @@ def _what_happens(configuration: Configuration) -> str:
     phases = configuration.model.phases
     if len(phases) == 1:
         return "Its one phase begins at rising rates, three times over; nothing of it is kept."
-    trained = counted(len(phases) - 1, "phase")
     return (
         "Each phase begins at rising rates, three times over. A phase begins with the model that those before have "
-        f"trained, so the first {trained} of {len(phases)} will be trained as planned; nothing of it is kept."
+        f"trained, so all but the last of the {len(phases)} will be trained as planned; nothing of it is kept."
     )
 
 

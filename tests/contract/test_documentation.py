@@ -30,6 +30,8 @@ def _tests_of(path: Path) -> set[str]:
     "document",
     [
         "docs/freezing.md",
+        "docs/learning-rates.md",
+        "docs/decisions/0020-searching-rates-and-depths.md",
         "docs/decisions/0015-own-training-loop.md",
         "docs/decisions/0018-weights-of-examples.md",
     ],

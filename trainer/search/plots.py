@@ -24,7 +24,7 @@ def draw_rate_searches(searches: Mapping[str, tuple[RateSearch, float | None]], 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2 * len(searches) + 0.6), layout="constrained")
-    panels = figure.subplots(len(searches), 1, squeeze=False)[:, 0]
+    panels = figure.subplots(len(searches), 1, squeeze=False, sharex=True)[:, 0]
     for axes, (name, (search, taken)) in zip(panels, searches.items(), strict=True):
         _draw(axes, search, taken)
         axes.set_title(f"{name}: {_in_words(search, taken)}", loc="left", fontsize=10)
@@ -40,7 +40,7 @@ def _draw(axes: Any, search: RateSearch, taken: float | None) -> None:
     if search.lowest is not None and search.highest is not None:
         axes.axvspan(search.lowest, search.highest, color=_SPREAD, label="suggestions of the sweeps")
     if taken is not None:
-        axes.axvline(taken, color=_TAKEN, linewidth=1.5, label=f"taken: {taken:g}")
+        axes.axvline(taken, color=_TAKEN, linewidth=1.5, label=f"rate: {taken:g}")
     axes.set_xscale("log")
     axes.set_ylabel("training loss, nats")
     axes.set_ylim(*_limits(search.sweeps))
