@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer import devices, freeze_contract, progress, training, warm_start
+from trainer import devices, freeze_contract, progress, training
 from trainer.classifier import Classifier, build_classifier
 from trainer.errors import ConfigurationError
 from trainer.export import export
@@ -19,9 +19,8 @@ from trainer.own_data import class_names_of, read_split, write_split
 from trainer.plain_transform import write_plain_transform
 from trainer.plots import draw_curves
 from trainer.record import record_of, write_record
-from trainer.settings import LATEST, ModelSettings
+from trainer.settings import ModelSettings
 from trainer.training import TrainingData
-from trainer.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,6 @@ class FineTuned:
         settings: the whole plan, defaults included.
         phases: what each phase trained, changed and reached; that of a probe comes first.
         devices: what it was trained on, in words.
-        began_with: the model of a warm start; None for the pretrained weights.
     """
 
     model: Classifier
@@ -45,7 +43,6 @@ class FineTuned:
     settings: ModelSettings
     phases: tuple[PhaseRecord, ...]
     devices: str
-    began_with: WarmStart | None = None
 
     @property
     def history(self) -> tuple[EpochRecord, ...]:
@@ -55,7 +52,7 @@ class FineTuned:
     @property
     def record(self) -> dict[str, Any]:
         """Everything about the training as plain values, as in `training.json`."""
-        return record_of(self.settings, self.phases, self.class_names, self.devices, self.began_with)
+        return record_of(self.settings, self.phases, self.class_names, self.devices)
 
     def curves_png(self) -> bytes:
         """The history as a picture: loss, accuracy and learning rates, phase by phase."""
@@ -67,7 +64,7 @@ class FineTuned:
     def write_record(self, folder: str | Path) -> None:
         """Writes `training.json` and `curves.png` into a folder, which is made where it is missing."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        write_record(Path(folder), self.settings, self.phases, self.class_names, self.devices, self.began_with)
+        write_record(Path(folder), self.settings, self.phases, self.class_names, self.devices)
 
     def export(self, folder: str | Path) -> None:
         """Writes the model as the pipeline does: a SavedModel from the bytes of images to labels and scores.
@@ -83,7 +80,6 @@ class FineTuned:
             write_plain_transform(self.class_names, size, Path(transform_graph))
             export(self.model, transform_graph, size, str(folder))
         freeze_contract.check_export(self.model, folder)
-        warm_start.save(self.model, self.settings, self.class_names, folder)
 
 
 def fine_tune(
@@ -123,10 +119,6 @@ def fine_tune(
         ThawError: data that cannot be right; see `trainer.training.fine_tune` for the rest.
     """
     settings = settings_of(plan, changes)
-    if settings.warm_start == LATEST:
-        raise ConfigurationError(
-            "warm_start is latest, but only the pipeline knows where models are pushed; give the folder of a model"
-        )
     devices.prepare(None)
     strategy = strategy if strategy is not None else devices.make_strategy(None)
     baselines: list[dict[str, np.ndarray[Any, Any]]] = []
@@ -141,7 +133,7 @@ def fine_tune(
             checkpoint_dir=_path(checkpoint_dir),
         )
     baseline = _model_with(baselines[-1], settings, len(names)) if baselines else None
-    return FineTuned(model, baseline, names, settings, phases, devices.describe(strategy), data.warm_start)
+    return FineTuned(model, baseline, names, settings, phases, devices.describe(strategy))
 
 
 def settings_of(plan: ModelSettings | Mapping[str, Any] | str, changes: Mapping[str, Any]) -> ModelSettings:
@@ -173,7 +165,6 @@ def _write(
         train=write_split(own_train, names, size, folder / "train"),
         eval=write_split(own_eval, names, size, folder / "eval"),
         num_classes=len(names),
-        warm_start=warm_start.find(settings, names),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from trainer import compute, devices, freeze_contract, warm_start
+from trainer import compute, devices, freeze_contract
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
@@ -27,8 +27,6 @@ class TrainingJob:
         model: gets the SavedModel of the last phase.
         baseline_model: gets the SavedModel of the last wholly frozen phase.
         training_record: gets the record and TensorBoard's event files.
-        warm_start: the exported model that training begins with; None for what the settings name, and with "latest" as
-            long as nothing has been pushed.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
     """
@@ -40,7 +38,6 @@ class TrainingJob:
     baseline_model: str
     training_record: str
     checkpoints: str | None = None
-    warm_start: str | None = None
 
 
 def run(
@@ -65,7 +62,6 @@ def run(
         train=open_split(job.train_examples, settings.image_size_px),
         eval=open_split(job.eval_examples, settings.image_size_px),
         num_classes=len(labels),
-        warm_start=warm_start.find(settings, labels, job.warm_start),
     )
     record = Path(job.training_record)
     checkpoints = Path(job.checkpoints) if job.checkpoints is not None else None
@@ -77,7 +73,6 @@ def run(
     on_baseline = partial(export_to, job.baseline_model)
     model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
     export_to(job.model, model)
-    warm_start.save(model, settings, labels, job.model)
-    write_record(record, settings, phases, labels, compute.describe(settings, strategy), data.warm_start)
+    write_record(record, settings, phases, labels, compute.describe(settings, strategy))
     if checkpoints is not None:
         shutil.rmtree(checkpoints)

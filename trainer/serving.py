@@ -64,21 +64,17 @@ def find_version(model_dir: Path) -> Path:
     """
     from trainer.export import is_complete
 
-    if is_complete(str(model_dir)):
-        return model_dir
-    for version in complete_versions(model_dir):
-        return version
+    versions = sorted(
+        (path for path in model_dir.glob("*") if path.name.isdecimal()),
+        key=lambda path: int(path.name),
+        reverse=True,
+    )
+    for candidate in [model_dir, *versions]:
+        if is_complete(str(candidate)):
+            return candidate
     raise ThawError(
         f"no complete SavedModel in {str(model_dir)!r}: a folder with saved_model.pb and variables is needed"
     )
-
-
-def complete_versions(model_dir: Path) -> list[Path]:
-    """Its numbered folders that hold a complete SavedModel, newest first."""
-    from trainer.export import is_complete
-
-    numbered = [path for path in model_dir.glob("*") if path.name.isdecimal() and is_complete(str(path))]
-    return sorted(numbered, key=lambda path: int(path.name), reverse=True)
 
 
 def read_model_labels(folder: Path) -> tuple[str, ...]:

@@ -24,10 +24,7 @@ from trainer.plan_checks import (
 from trainer.presets import PresetName
 from trainer.scaling import SCALING, SMALL_CNN, nearest_backbones
 
-__all__ = ["LATEST", "Boundary", "ModelSettings", "PhaseSettings", "Settings"]
-
-# As `warm_start`: the newest version in the push destination.
-LATEST = "latest"
+__all__ = ["Boundary", "ModelSettings", "PhaseSettings", "Settings"]
 
 
 class ModelSettings(Settings):
@@ -37,9 +34,6 @@ class ModelSettings(Settings):
         backbone: "small_cnn" or the name of a keras.applications constructor, such as "MobileNetV2".
         weights: "imagenet", "none", or the path of a Keras weights file of the backbone (`.h5`).
         weights_sha256: hex digest that a weights file must have; required with a path.
-        warm_start: the folder of an exported model whose weights training begins with, so that `weights` must be "none";
-            or "latest", in the pipeline: the newest version that has been pushed, and `weights` as long as there is
-            none. Classes that both have keep their part of the head. None to begin with `weights`.
         image_size_px: height and width in pixels that images are resized to.
         dropout_rate: Dropout before the last layer.
         batch_size_per_replica: examples per training step on each device.
@@ -67,7 +61,6 @@ class ModelSettings(Settings):
     backbone: str
     weights: str
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    warm_start: Annotated[str, Field(min_length=1)] | None = None
     image_size_px: Annotated[int, Field(ge=8, le=2048)]
     dropout_rate: Annotated[float, Field(ge=0, lt=1)] = 0.2
     batch_size_per_replica: Annotated[int, Field(ge=1)] = 32
@@ -102,15 +95,10 @@ class ModelSettings(Settings):
         return None if self.weights in ("imagenet", "none") else Path(self.weights)
 
     @property
-    def warm_start_path(self) -> Path | None:
-        """The folder that `warm_start` names, or None where it names none."""
-        return None if self.warm_start in (None, LATEST) else Path(self.warm_start)
-
-    @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, in words; to be said before training."""
         found = []
-        if self.weights == "none" and self.warm_start_path is None:
+        if self.weights == "none":
             found.append(
                 "model.weights is none: the backbone starts from random numbers, so the frozen-only baseline is a head "
                 "on random features, and beating it says little; give imagenet or the path of a weights file"
@@ -141,9 +129,6 @@ class ModelSettings(Settings):
             raise ValueError(
                 f"would destroy the weights {weights!r} with its high rates; give `weights: none`, or another plan"
             )
-        warm_start = info.data.get("warm_start")
-        if phases == "from_scratch" and warm_start is not None:
-            raise ValueError(f"would destroy the weights of warm_start {warm_start!r}; leave it out, or another plan")
         return found
 
     @field_validator("probe")
@@ -164,15 +149,6 @@ class ModelSettings(Settings):
             )
         if self.weights_path is None and self.weights_sha256 is not None:
             raise ValueError(f"weights_sha256 goes with a weights file; weights is {self.weights!r}")
-        return self
-
-    @model_validator(mode="after")
-    def _weights_have_an_effect(self) -> Self:
-        if self.warm_start_path is not None and self.weights != "none":
-            raise ValueError(
-                f"weights is {self.weights!r}, but warm_start is the model in {self.warm_start!r}, whose weights would "
-                "replace all of them; give `weights: none`, or leave warm_start out"
-            )
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from trainer import compute, datasets, freezing, losses, progress, rate_groups, replicas, training_state, warm_start
+from trainer import compute, datasets, freezing, losses, progress, rate_groups, replicas, training_state
 from trainer.activation_cache.store import Store
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier, build_classifier
@@ -77,9 +77,7 @@ def fine_tune(
     folder = None
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
-        digest = training_state.training_digest(
-            settings, splits, data.num_classes, strategy.num_replicas_in_sync, data.warm_start
-        )
+        digest = training_state.training_digest(settings, splits, data.num_classes, strategy.num_replicas_in_sync)
         folder = CheckpointFolder(checkpoint_dir, digest)
     with listening_for_sigterm() as stop, _explaining_lack_of_memory(settings.batch_size_per_replica):
         records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
@@ -98,8 +96,6 @@ def set_up(
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
-        if data.warm_start is not None:
-            warm_start.apply(data.warm_start, model, settings)
     _shift_random_states(model, lambda replica: replica)
     for stage in stages_of(settings):  # a name that matches no layer is an error before the first epoch, not after it
         freezing.freeze(model, stage.phase)

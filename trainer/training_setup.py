@@ -11,17 +11,15 @@ from trainer.classifier import Classifier
 from trainer.datasets import Split
 from trainer.phase_length import PhaseLength, length_of
 from trainer.settings import ModelSettings, PhaseSettings
-from trainer.warm_start import WarmStart
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What to train on, what to choose epochs by, and the model to begin with; None for the pretrained weights."""
+    """What to train on and what to choose epochs by."""
 
     train: Split
     eval: Split
     num_classes: int
-    warm_start: WarmStart | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from trainer.history import EpochRecord, PhaseRecord
 from trainer.phase_settings import PhaseSettings
 from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
-from trainer.warm_start import WarmStart
 
 # To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
 _FORMAT = 3
@@ -62,19 +61,12 @@ def from_json(values: Any) -> TrainingState:
     return TypeAdapter(TrainingState).validate_json(json.dumps(values))
 
 
-def training_digest(
-    settings: ModelSettings,
-    splits: dict[str, Split],
-    num_classes: int,
-    num_replicas: int,
-    warm_start: WarmStart | None = None,
-) -> str:
+def training_digest(settings: ModelSettings, splits: dict[str, Split], num_classes: int, num_replicas: int) -> str:
     """One digest of everything that decides what a training gives; reads all training data."""
     parts = {
         "format": _FORMAT,
-        "settings": settings.model_dump(mode="json", exclude={"warm_start", "checkpoint_every_steps", "cache"}),
+        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps", "cache"}),
         "splits": {name: _digest_of_files(split.files) for name, split in splits.items()},
-        "warm_start": None if warm_start is None else [warm_start.sha256, *warm_start.labels],
         "num_classes": num_classes,
         "num_replicas": num_replicas,
         "versions": [tf.__version__, keras.__version__],

@@ -26,8 +26,6 @@ def print_training(console: Console, record: RunRecord) -> None:
     console.print(training_table(phases))
     if content.get("baseline"):
         console.print(f"the frozen baseline is the model at the end of {content['baseline']}", style="dim")
-    for line in warm_start_lines(content):
-        console.print(line, markup=False)
     for phase in phases:
         print_search(console, phase)
         if phase["warning"]:
@@ -55,18 +53,6 @@ def training_table(phases: list[dict[str, Any]]) -> Table:
             f"{best['eval_accuracy']:.4f}",
         )
     return table
-
-
-def warm_start_lines(content: dict[str, Any]) -> list[str]:
-    """Which model training began with, and what became of its classes; nothing without a warm start."""
-    warm_start = content.get("warm_start")
-    if warm_start is None:
-        return []
-    if warm_start["model"] is None:
-        weights = content["settings"]["weights"]
-        return [f"no model had been pushed to begin with: training began with weights: {weights}"]
-    classes = (f"  classes {kind}: {', '.join(warm_start[kind]) or 'none'}" for kind in ("kept", "new", "dropped"))
-    return [f"training began with the model in {warm_start['model']}", *classes]
 
 
 def _what_trains(trainable: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from trainer import progress
-from trainer.errors import ConfigurationError
 from trainer.history import EpochRecord
 from trainer.interruption import StopRequest
 from trainer.optimizers import Carried
@@ -54,11 +53,6 @@ def survey(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.
         ThawError: see `trainer.training.fine_tune`; a phase that others build on, with `learning_rate: auto`, for
             which none can be suggested.
     """
-    if settings.warm_start is not None and data.warm_start is None:
-        raise ConfigurationError(
-            "model.warm_start: rates are not searched from the weights of an earlier model; give "
-            "`--set model.warm_start=null` to search them from model.weights"
-        )
     return tuple(_Survey(set_up(settings, data, strategy)).run())
 
 
