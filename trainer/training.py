@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 from trainer import compute, datasets, freezing, losses, progress, rate_groups, replicas, training_state
-from trainer.activation_cache.store import Store
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier, build_classifier
 from trainer.curves import Curves
@@ -39,7 +38,6 @@ def fine_tune(
     on_baseline: Callable[[Classifier], None],
     log_dir: Path | None = None,
     checkpoint_dir: Path | None = None,
-    cache: Store | None = None,
 ) -> tuple[Classifier, tuple[PhaseRecord, ...]]:
     """Trains the phases in order.
 
@@ -56,7 +54,6 @@ def fine_tune(
         log_dir: where TensorBoard event files go, a folder per phase.
         checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
             it when the result is safe.
-        cache: where activations of frozen layers are kept, shared with other trainings; None to keep none.
 
     Returns:
         The trained model, and a record per phase, in the order of training; that of a probe comes first.
@@ -67,13 +64,13 @@ def fine_tune(
         FreezeContractError: a frozen variable changed.
         Interrupted: SIGTERM came.
         ThawError: a phase whose loss is a number in none of its epochs, or for which no learning rate can be suggested
-            where it is to be found; too little memory; a cache that is required and cannot be used.
+            where it is to be found; too little memory.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
     logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
     settings = compute.resolve(settings, strategy)
-    setup = set_up(settings, data, strategy, cache)
+    setup = set_up(settings, data, strategy)
     folder = None
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
@@ -84,9 +81,7 @@ def fine_tune(
     return setup.model, records
 
 
-def set_up(
-    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | None = None
-) -> Setup:
+def set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy) -> Setup:
     """Builds the model, and checks what can be checked of the plan before anything trains.
 
     Raises:
@@ -103,7 +98,7 @@ def set_up(
     kind = settings.loss.class_weights
     counts = datasets.label_counts(data.train, data.num_classes) if kind != "none" else []
     weights_of_classes = losses.class_weights(kind, counts) if counts else None
-    return Setup(settings, data, model, strategy, weights_of_classes, cache)
+    return Setup(settings, data, model, strategy, weights_of_classes)
 
 
 def _shift_random_states(model: Classifier, distance: Callable[[int], int]) -> None:
@@ -257,7 +252,6 @@ class _Training:
             records=tuple(self._records),
             settled=phase.phase if phase and phase.stage.search is not None else None,
             search=phase.stage.search if phase else None,
-            uses_cache=phase.uses_cache if phase else None,
         )
         arrays = phase.arrays() if phase else self._weights()
         baseline = {f"{_BASELINE}{name}": value for name, value in self._baseline.items()}
@@ -282,7 +276,6 @@ class _Training:
             stage = replace(stage, phase=state.settled, search=state.search)
             self._curves.add_search(stage.phase, stage.search)
         phase = PhaseTraining(self._setup, stage, iterations)
-        phase.uses_cache = state.uses_cache
         phase.restore(state.step, state.epochs, state.digests, checkpoint.arrays)
         return phase
 
