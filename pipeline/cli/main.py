@@ -187,7 +187,7 @@ def config(
     Or print one to begin from, with a plan of phases by its name. Or print the JSON Schema of configurations, which
     lets editors complete and check them.
 
-    [bold]Examples[/bold]: thaw config examples/digits/config.yaml · thaw config --preset gradual > pets.yaml
+    [bold]Example[/bold]: thaw config examples/digits/config.yaml · thaw config --preset gradual > pets.yaml
     """
     from pipeline.cli.config import config as command
 
