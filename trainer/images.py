@@ -5,6 +5,7 @@ cannot differ. They take the forms of image in which TensorFlow's decoders give 
 is normalised once, at ingestion, by `trainer.photographs`.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -186,6 +187,23 @@ def decode_and_resize(
 def pack(pixels: tf.Tensor) -> tf.Tensor:
     """Serializes one uint8 tensor of any shape into a string scalar, a byte per value and a short header."""
     return tf.io.serialize_tensor(pixels)
+
+
+@functools.lru_cache(maxsize=4)
+def decoding_to_packed(**settings: Any) -> Any:
+    """`decode_and_resize` and `pack` of one image, traced once: string scalar to string scalar.
+
+    Who builds a graph may call this several times, as tf.Transform does, and it is a thousand operations.
+
+    Args:
+        settings: the arguments of `decode_and_resize` but for the image; hashable.
+    """
+    function = tf.function(
+        lambda encoded: pack(decode_and_resize(encoded, **settings)),
+        input_signature=[tf.TensorSpec([], tf.string)],
+        autograph=False,
+    )
+    return function.get_concrete_function()
 
 
 def unpack(packed: tf.Tensor, image_size_px: int) -> tf.Tensor:

@@ -23,11 +23,7 @@ def write_plain_transform(labels: Sequence[str], image_size_px: int, folder: Pat
         folder: see `trainer.transform_graph`; made where it is missing.
     """
     module = tf.Module()
-    to_packed = tf.function(
-        lambda encoded: images.pack(images.decode_and_resize(encoded, image_size_px)),
-        input_signature=[tf.TensorSpec([], tf.string)],
-        autograph=False,
-    ).get_concrete_function()
+    to_packed = images.decoding_to_packed(image_size_px=image_size_px)
     names = tf.constant([label.encode(errors="surrogateescape") for label in labels])
 
     def transform(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -1,6 +1,5 @@
 """The preprocessing graph: what Transform materializes for training and what the exported model does to its input."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +31,7 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor], custom_config: Mapping[str
         "pixels": string [batch], see `trainer.images.pack`; "label_id": int64 [batch], the rank of the label in the
         vocabulary (most frequent first, ties in descending order of bytes), -1 for a label that is not in it.
     """
-    to_packed_pixels = _to_packed_pixels(
+    to_packed_pixels = images.decoding_to_packed(
         image_size_px=int(custom_config["image_size_px"]),
         background_rgb=tuple(custom_config.get("background_rgb", images.WHITE)),
         max_pixels=int(custom_config.get("max_image_pixels", images.DEFAULT_MAX_PIXELS)),
@@ -42,17 +41,3 @@ def preprocessing_fn(inputs: Mapping[str, tf.Tensor], custom_config: Mapping[str
         inputs[LABEL], vocab_filename=LABEL_VOCABULARY, num_oov_buckets=0, default_value=-1
     )
     return {PIXELS: images.map_batch(to_packed_pixels, inputs[IMAGE], tf.TensorSpec([], tf.string)), LABEL_ID: label_id}
-
-
-@functools.lru_cache(maxsize=4)
-def _to_packed_pixels(**settings: Any) -> Any:
-    """Decoding, resizing and packing of one image, traced once: string scalar to string scalar.
-
-    tf.Transform calls `preprocessing_fn` five times, and this is a thousand operations.
-    """
-    function = tf.function(
-        lambda encoded: images.pack(images.decode_and_resize(encoded, **settings)),
-        input_signature=[tf.TensorSpec([], tf.string)],
-        autograph=False,
-    )
-    return function.get_concrete_function()
