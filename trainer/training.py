@@ -69,12 +69,11 @@ def fine_tune(
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
     logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
-    settings = compute.resolve(settings, strategy)
     setup = set_up(settings, data, strategy)
     folder = None
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
-        digest = training_state.training_digest(settings, splits, data.num_classes, strategy.num_replicas_in_sync)
+        digest = training_state.training_digest(setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync)
         folder = CheckpointFolder(checkpoint_dir, digest)
     with listening_for_sigterm() as stop, _explaining_lack_of_memory(settings.batch_size_per_replica):
         records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
