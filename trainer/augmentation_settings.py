@@ -37,6 +37,8 @@ class AugmentationSettings(Settings):
             al. 2018).
         cut_mix_alpha: paste a rectangle of another image, labels by area; 0 for not (Yun et al. 2019). With both, each
             batch takes one of the two, by a fair coin.
+        num_views: each image is varied in so many ways only, drawn once, which take turns with the epochs: then what
+            frozen layers make of them can be kept. None to vary it anew in every epoch. Mixing goes on in every batch.
     """
 
     horizontal_flip: bool = False
@@ -47,11 +49,23 @@ class AugmentationSettings(Settings):
     erasing_probability: Probability = 0.0
     mix_up_alpha: Annotated[float, Field(ge=0)] = 0.0
     cut_mix_alpha: Annotated[float, Field(ge=0)] = 0.0
+    num_views: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def changes_nothing(self) -> bool:
         """Whether images go into training as they are."""
         return self == AugmentationSettings()
+
+    @property
+    def mixes_images(self) -> bool:
+        """Whether what becomes of an image depends on the batch."""
+        return bool(self.mix_up_alpha or self.cut_mix_alpha)
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> Self:
+        if self.num_views is not None and self == AugmentationSettings.model_construct(num_views=self.num_views):
+            raise ValueError(f"num_views is {self.num_views}, but nothing varies the images; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _crop_is_possible(self) -> Self:

@@ -14,7 +14,7 @@ so does not depend on the replica that the example lies on.
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,12 @@ def _weights_of(files: Sequence[str]) -> np.ndarray[Any, Any]:
 
 
 def training_batches(
-    split: Split, global_batch_size: int, seed: int, num_epochs: int, first_step: int = 0
+    split: Split,
+    global_batch_size: int,
+    seed: int,
+    num_epochs: int,
+    first_step: int = 0,
+    num_views: int | None = None,
 ) -> tf.data.Dataset:
     """All epochs, one after the other, each shuffled in an order of its own.
 
@@ -110,35 +115,75 @@ def training_batches(
         seed: of the shuffling.
         num_epochs: passes over the split; each is `split.num_batches(global_batch_size)` steps.
         first_step: the step to begin with; those before it are left out.
+        num_views: if given, a position stands for an image and one of so many views, which take turns with the epochs.
 
     Returns:
         Dataset of ({"pixels": uint8 [batch, size, size, 3], "loss_share": float32 [batch], "position": int64 [batch]},
         int64 [batch], float32 [batch]).
     """
-    num_batches = split.num_batches(global_batch_size)
-    first_epoch, num_skipped = divmod(first_step, num_batches)
+
+    def epoch(number: tf.Tensor, first_batch: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(split.files).enumerate()
+        shuffled = in_order_of(records, split, global_batch_size, seed, number)
+        before = number * split.num_batches(global_batch_size)
+        batches = _batches(shuffled, split, global_batch_size, first_batch, before)
+        return batches if num_views is None else batches.map(lambda *batch: _in_view(batch, number, num_views))
+
+    return in_epochs(split, global_batch_size, num_epochs, first_step, epoch).map(_without_number)
+
+
+def in_order_of(
+    elements: tf.data.Dataset, split: Split, global_batch_size: int, seed: int, epoch: tf.Tensor
+) -> tf.data.Dataset:
+    """One element for each example of a split, in the order of an epoch; what the elements are is nothing to it."""
     bytes_per_record = split.image_size_px**2 * 3 + 128
     buffer_size = max(global_batch_size, min(split.num_examples, _MAX_SHUFFLE_BYTES // bytes_per_record))
-    records = tf.data.TFRecordDataset(split.files)
+    # Of this function's graph only. With a global seed of 0, `shuffle` compares a seed that is a tensor with 0, in
+    # Python, and fails: tensorflow.python.framework.random_seed.get_seed.
+    tf.compat.v1.set_random_seed(1)
+    return elements.shuffle(buffer_size, seed=_mix(seed, epoch), reshuffle_each_iteration=False)
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        # Of this function's graph only. With a global seed of 0, `shuffle` compares a seed that is a tensor with 0, in
-        # Python, and fails: tensorflow.python.framework.random_seed.get_seed.
-        tf.compat.v1.set_random_seed(1)
-        shuffled = records.shuffle(buffer_size, seed=_mix(seed, number), reshuffle_each_iteration=False)
-        first_batch = tf.where(number == first_epoch, tf.constant(num_skipped, tf.int64), 0)
-        return _batches(shuffled, split, global_batch_size, first_batch, number * num_batches)
 
-    return _finished(
-        tf.data.Dataset.range(first_epoch, num_epochs).flat_map(epoch), num_epochs * num_batches - first_step
+def in_epochs(
+    split: Split,
+    global_batch_size: int,
+    num_epochs: int,
+    first_step: int,
+    epoch: Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset],
+) -> tf.data.Dataset:
+    """The batches of all epochs from a step on.
+
+    Args:
+        split: the training examples.
+        global_batch_size: examples per step, over all replicas.
+        num_epochs: passes over the split.
+        first_step: the step to begin with.
+        epoch: the batches of an epoch, from its number and from the first of its batches that is wanted, int64 [].
+    """
+    num_batches = split.num_batches(global_batch_size)
+    first_epoch, num_skipped = divmod(first_step, num_batches)
+    batches = tf.data.Dataset.range(first_epoch, num_epochs).flat_map(
+        lambda number: epoch(number, tf.where(number == first_epoch, tf.constant(num_skipped, tf.int64), 0))
     )
+    return finished(batches, num_epochs * num_batches - first_step)
 
 
 def evaluation_batches(split: Split, global_batch_size: int) -> tf.data.Dataset:
     """All examples in the order of the files; elements as in `training_batches`."""
+    return batches_in_order(split, global_batch_size, 0, split.num_batches(global_batch_size)).map(_without_number)
+
+
+def batches_in_order(split: Split, global_batch_size: int, first_example: int, num_batches: int) -> tf.data.Dataset:
+    """Examples in the order of the files, from one on; where there are none left, blank ones of weight 0.
+
+    Returns:
+        As `evaluation_batches`, with "number" among the inputs, the place in the split, int64 [batch].
+    """
+    records = tf.data.TFRecordDataset(split.files).enumerate().skip(first_example)
+    num_padding = max(0, first_example + num_batches * global_batch_size - split.num_examples)
     none = tf.constant(0, tf.int64)
-    batches = _batches(tf.data.TFRecordDataset(split.files), split, global_batch_size, none, none)
-    return _finished(batches, split.num_batches(global_batch_size))
+    batches = _batches(records, split, global_batch_size, none, none, num_padding)
+    return finished(batches.take(num_batches), num_batches)
 
 
 def label_counts(split: Split, num_classes: int) -> list[float]:
@@ -164,23 +209,30 @@ def _batches(
     global_batch_size: int,
     first_batch: tf.Tensor,
     num_batches_before: tf.Tensor,
+    num_padding: int | None = None,
 ) -> tf.data.Dataset:
-    """One epoch from `first_batch` on; `num_batches_before` is how many the epochs before it had."""
-    num_padding = split.num_batches(global_batch_size) * global_batch_size - split.num_examples
+    """One epoch from `first_batch` on; `num_batches_before` is how many the epochs before it had.
+
+    The records are numbered, and the numbers go with them.
+    """
+    if num_padding is None:
+        num_padding = split.num_batches(global_batch_size) * global_batch_size - split.num_examples
     size = split.image_size_px
 
-    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def parse(number: tf.Tensor, serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
         example = tf.io.parse_single_example(serialized, _FEATURE_SPEC)
-        return unpack(example[PIXELS], size), example[LABEL_ID], example[WEIGHT], tf.constant(1.0)
+        values = {"pixels": unpack(example[PIXELS], size), "number": number}
+        return values, example[LABEL_ID], example[WEIGHT], tf.constant(1.0)
 
     records = records.skip(first_batch * global_batch_size)
     examples = records.map(parse, num_parallel_calls=input_options.num_parallel_calls())
     if num_padding:
-        nothing = (tf.zeros([size, size, 3], tf.uint8), tf.constant(0, tf.int64), tf.constant(0.0), tf.constant(0.0))
+        blank = {"pixels": tf.zeros([size, size, 3], tf.uint8), "number": tf.constant(split.num_examples, tf.int64)}
+        nothing = (blank, tf.constant(0, tf.int64), tf.constant(0.0), tf.constant(0.0))
         examples = examples.concatenate(tf.data.Dataset.from_tensors(nothing).repeat(num_padding))
     batches = examples.batch(global_batch_size, drop_remainder=True)
     return batches.enumerate(num_batches_before + first_batch).map(
-        lambda number, batch: _with_share_and_position(number, batch, split.mean_weight)
+        lambda number, batch: with_share_and_position(number, batch, split.mean_weight)
     )
 
 
@@ -189,20 +241,36 @@ def _mix(seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.cast(seed, tf.int64) * 1_000_003 + epoch
 
 
-def _with_share_and_position(
-    number: tf.Tensor, batch: tuple[tf.Tensor, ...], mean_weight: float
-) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    pixels, label_id, weight, is_real = batch
+def with_share_and_position(
+    number: tf.Tensor, batch: tuple[Any, ...], mean_weight: float
+) -> tuple[dict[str, Any], tf.Tensor, tf.Tensor]:
+    """A batch as training takes it.
+
+    Args:
+        number: of the batch within the phase, int64 [].
+        batch: inputs by name, label ids, weights, and 1 for each real example or 0 for padding: all [batch, …].
+        mean_weight: of the split.
+    """
+    values, label_id, weight, is_real = batch
     batch_size = weight.shape[0]
     inputs = {
-        "pixels": pixels,
+        **values,
         "loss_share": weight / (tf.reduce_sum(is_real) * mean_weight),
         "position": number * batch_size + tf.range(batch_size, dtype=tf.int64),
     }
     return inputs, label_id, weight
 
 
-def _finished(batches: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
+def _in_view(batch: tuple[Any, ...], epoch: tf.Tensor, num_views: int) -> tuple[Any, ...]:
+    inputs, *others = batch
+    return {**inputs, "position": inputs["number"] * num_views + epoch % num_views}, *others
+
+
+def _without_number(inputs: dict[str, tf.Tensor], *others: tf.Tensor) -> tuple[Any, ...]:
+    return {name: value for name, value in inputs.items() if name != "number"}, *others
+
+
+def finished(batches: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
     """Of known length, in a fixed order, the same on every worker, and prefetched."""
     options = input_options.without_autotuning()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

@@ -57,7 +57,7 @@ def crossing(graph: keras.Model) -> list[tuple[int, ...]]:
     Raises:
         ValueError: the graph calls one layer more than once, so that the layer has no single place in it.
     """
-    nodes = _nodes(graph)
+    nodes = nodes_of(graph)
     last = {id(tensor): position for position, node in enumerate(nodes) for tensor in node.input_tensors}
     last |= {id(tensor): len(nodes) for tensor in graph.outputs}
     crossings: list[list[int]] = [[] for _ in range(len(nodes) + 1)]
@@ -70,7 +70,7 @@ def crossing(graph: keras.Model) -> list[tuple[int, ...]]:
 
 def tensors_crossing(graph: keras.Model, position: int) -> tuple[keras.KerasTensor, ...]:
     """The tensors of the graph that cross a position, see `crossing`; at its end, the graph's outputs."""
-    nodes = _nodes(graph)
+    nodes = nodes_of(graph)
     if position == len(nodes):
         return tuple(graph.outputs)
     needed = {id(tensor) for node in nodes[position:] for tensor in node.input_tensors}
@@ -91,7 +91,7 @@ def run_below(graph: keras.Model, inputs: Any, positions: Sequence[int]) -> tupl
         For each position, the values of `tensors_crossing`.
     """
     values = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
-    _run_nodes(_nodes(graph)[: max(positions)], values, lambda operation: _caller(operation, lambda _: False))
+    _run_nodes(nodes_of(graph)[: max(positions)], values, lambda operation: _caller(operation, lambda _: False))
     return tuple(tuple(values[id(tensor)] for tensor in tensors_crossing(graph, position)) for position in positions)
 
 
@@ -106,7 +106,7 @@ def run_above(graph: keras.Model, crossing_values: Sequence[Any], position: int,
         training_of: asked once for each layer from the position on whose call takes `training`.
     """
     values = dict(zip(map(id, tensors_crossing(graph, position)), crossing_values, strict=True))
-    _run_nodes(_nodes(graph)[position:], values, lambda operation: _caller(operation, training_of))
+    _run_nodes(nodes_of(graph)[position:], values, lambda operation: _caller(operation, training_of))
     (output,) = graph.outputs
     return values[id(output)]
 
@@ -121,7 +121,7 @@ def _run_nodes(nodes: Sequence[Any], values: dict[int, Any], caller: Callable[[A
         values.update(zip(map(id, node.outputs), keras.tree.flatten(outputs), strict=True))
 
 
-def _nodes(graph: keras.Model) -> list[Any]:
+def nodes_of(graph: keras.Model) -> list[Any]:
     """The one call of each operation in the graph, in order. An operation itself lists those in other models too."""
     of_operation: dict[int, Any] = {}
     for node in chain.from_iterable(graph._nodes_by_depth.values()):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.classifier import Classifier
 from trainer.errors import ConfigurationError
 from trainer.losses import loss_per_example
 from trainer.settings import ModelSettings
@@ -21,43 +20,48 @@ _NOT_COMPILED = (
 )
 # Logits [batch, classes], losses [batch], and a gradient, or None, of each trained variable.
 Outcome = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]
-Pass = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], Outcome]
+Pass = Callable[[Any, tf.Tensor, tf.Tensor, tf.Tensor], Outcome]
+# Logits, float32 [batch, classes], from what goes into the model, and whether it is in training.
+LogitsOf = Callable[[Any, bool], tf.Tensor]
 
 
 def build(
-    model: Classifier, settings: ModelSettings, trained: Sequence[Any], weights_of_classes: np.ndarray[Any, Any] | None
+    logits_of: LogitsOf,
+    settings: ModelSettings,
+    trained: Sequence[Any],
+    weights_of_classes: np.ndarray[Any, Any] | None,
 ) -> Pass:
     """Makes the pass as the settings say.
 
     Args:
-        model: with `trainable` as the phase has it.
+        logits_of: the model, with `trainable` as the phase has it.
         settings: the loss, and how it is computed.
         trained: the variables to find gradients of.
         weights_of_classes: float32 [classes], or None.
 
     Returns:
-        A function of pixels [batch, size, size, 3], label probabilities float32 [batch, classes], what each example
-        counts in the sum that the gradients are of, float32 [batch], and what that sum is multiplied with, float32 [].
-        It is to be called on each replica.
+        A function of what goes into the model, a tensor or several, [batch, …]; label probabilities float32 [batch,
+        classes]; what each example counts in the sum that the gradients are of, float32 [batch]; and what that sum is
+        multiplied with, float32 []. It is to be called on each replica.
     """
 
-    def whole(pixels: tf.Tensor, labels: tf.Tensor, shares: tf.Tensor, scale: tf.Tensor, unconnected: str) -> Outcome:
+    def whole(values: Any, labels: tf.Tensor, shares: tf.Tensor, scale: tf.Tensor, unconnected: str) -> Outcome:
         with tf.GradientTape() as tape:
-            logits = model.logits(pixels, training=True)
+            logits = logits_of(values, True)
             losses = loss_per_example(settings.loss, labels, logits, weights_of_classes)
             loss = tf.reduce_sum(losses * shares) * scale
         sources = [variable.value for variable in trained]
         return logits, losses, tape.gradient(loss, sources, unconnected_gradients=unconnected)
 
-    def in_parts(pixels: tf.Tensor, labels: tf.Tensor, shares: tf.Tensor, scale: tf.Tensor) -> Outcome:
+    def in_parts(values: Any, labels: tf.Tensor, shares: tf.Tensor, scale: tf.Tensor) -> Outcome:
         number = settings.compute.num_micro_batches
         if number == 1:
-            return whole(pixels, labels, shares, scale, "none")
-        parts = [_split(values, number) for values in (pixels, labels, shares)]
+            return whole(values, labels, shares, scale, "none")
+        parts = tf.nest.map_structure(lambda tensor: _split(tensor, number), (values, labels, shares))
 
         def add_part(index: tf.Tensor, logits: Any, losses: Any, gradients: list[tf.Tensor]) -> tuple[Any, ...]:
-            of_pixels, of_labels, of_shares = (values[index] for values in parts)
-            some_logits, some_losses, found = whole(of_pixels, of_labels, of_shares, scale, "zero")
+            some_values, of_labels, of_shares = tf.nest.map_structure(lambda tensor: tensor[index], parts)
+            some_logits, some_losses, found = whole(some_values, of_labels, of_shares, scale, "zero")
             sums = [total + tf.convert_to_tensor(new) for total, new in zip(gradients, found, strict=True)]
             return index + 1, logits.write(index, some_logits), losses.write(index, some_losses), sums
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+import tensorflow as tf
 
 from trainer import (
     batch_norm,
@@ -19,8 +20,10 @@ from trainer import (
     replicas,
     schedules,
 )
+from trainer.activation_cache.opening import open_feed
 from trainer.averaging import MovingAverage
 from trainer.errors import ThawError
+from trainer.feeds import Feed
 from trainer.history import EpochRecord, PhaseRecord, Summary
 from trainer.interruption import StopAsked, StopRequest
 from trainer.optimizers import Carried
@@ -64,6 +67,7 @@ class PhaseTraining:
         epochs: the evaluated ones.
         first_iterations: updates that variables had before, see `trainer.optimizers.build`.
         digests_before: of all variables before the phase.
+        uses_cache: whether batches come from the cache; None as long as that has not been decided.
     """
 
     def __init__(self, setup: Setup, stage: Stage, first_iterations: Mapping[str, int]) -> None:
@@ -76,6 +80,9 @@ class PhaseTraining:
         self.digests_before = freeze_contract.digest_variables(setup.model)
         self._length = setup.length_of(stage.phase)
         self._best: dict[str, Array] = {}
+        self.uses_cache: bool | None = None
+        self._feed: Feed | None = None
+        self._check: Callable[[], None] = lambda: None
         with setup.strategy.scope():
             self.trainable = freezing.freeze(setup.model, self.phase)
             self._make_steps()
@@ -87,8 +94,31 @@ class PhaseTraining:
         decay = settings.ema_decay
         self._average = None if decay is None else MovingAverage(model.trainable_variables, decay)
         self._steps = Steps(
-            model, self.phase, settings, self.optimizers, self._average, self._setup.weights_of_classes, self._seed
+            lambda values, training: self.feed.logits(values, training),
+            self._setup.data.num_classes,
+            self.phase,
+            settings,
+            self.optimizers,
+            self._average,
+            self._setup.weights_of_classes,
+            self._seed,
         )
+
+    @property
+    def feed(self) -> Feed:
+        """What it trains on; decided when it is first needed, and with the weights of that time."""
+        if self._feed is None:
+            self._feed = open_feed(
+                self._setup, self.phase, self._seed, self._later, lambda: self._check(), self.uses_cache
+            )
+            self.uses_cache = self._feed.uses_cache
+        return self._feed
+
+    @property
+    def _later(self) -> tuple[PhaseSettings, ...]:
+        phases = self._setup.settings.phases
+        names = [phase.name for phase in phases]
+        return phases if self.stage.is_probe else phases[names.index(self.phase.name) + 1 :]
 
     def _rates(self) -> np.ndarray[Any, Any]:
         """Of the head at each step: [steps]."""
@@ -151,11 +181,13 @@ class PhaseTraining:
             ThawError: the loss was a number in no epoch.
             FreezeContractError: a frozen variable changed.
         """
+        self._check = watch.stop_if_asked
         warning = self._train_epochs(watch)
         best_epoch = history.best_or_error(self.phase, self.epochs)
         replicas.write(self._kept, self._best)
         recalibrated = self._recalibrate(watch) if self.phase.batch_norm == "recalibrate" else None
         contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before)
+        self.feed.close()
         return PhaseRecord(
             self.phase,
             self.trainable,
@@ -169,30 +201,29 @@ class PhaseTraining:
 
     def _train_epochs(self, watch: "Watch") -> str | None:
         """Returns a warning where the loss ceased to be a number after a good epoch."""
-        batches = self._batches()
+        self._iterator = self._batches()
         while not history.is_over(self.phase, self._length, self.epochs):
-            bad_step = self._train_epoch(batches, watch)
+            bad_step = self._train_epoch(watch)
             if bad_step is not None:
                 return self._diverged(bad_step)
             watch.on_epoch(self._evaluate(watch))
         return None
 
     def _batches(self) -> Iterator[Any]:
-        setup = self._setup
-        batches = datasets.training_batches(
-            setup.data.train,
-            setup.global_batch_size,
-            self._seed_of_order,
-            self._length.num_epochs,
-            self.step,
-        )
-        return iter(setup.strategy.experimental_distribute_dataset(batches))
+        batches = self.feed.training_batches(self._seed_of_order, self._length.num_epochs, self.step)
+        return iter(self._setup.strategy.experimental_distribute_dataset(batches))
 
-    def _train_epoch(self, batches: Iterator[Any], watch: "Watch") -> int | None:
+    def _train_epoch(self, watch: "Watch") -> int | None:
         """Returns the first step of the epoch, counted from 1, whose loss was no number; None where all were."""
         end = self._length.step_of(len(self.epochs) + 1)
         while self.step < end:
-            self._steps.train(batches)
+            try:
+                self._steps.train(self._iterator)
+            except tf.errors.OpError:
+                if not self.feed.repair():
+                    raise
+                self._iterator = self._batches()
+                continue
             self.step += 1
             if self.step % _STEPS_BETWEEN_LOOKS == 0 or self.step == end:
                 bad_step = self._steps.train_totals.first_bad_step()
@@ -253,12 +284,19 @@ class PhaseTraining:
         return self._steps.eval_totals.summary()
 
     def _run_evaluation(self, watch: "Watch") -> None:
+        try:
+            self._evaluate_all(watch)
+        except tf.errors.OpError:
+            if not self.feed.repair():
+                raise
+            self._evaluate_all(watch)
+
+    def _evaluate_all(self, watch: "Watch") -> None:
         setup = self._setup
         self._steps.eval_totals.reset()
-        batches = datasets.evaluation_batches(setup.data.eval, setup.global_batch_size)
-        distributed = iter(setup.strategy.experimental_distribute_dataset(batches))
+        batches = iter(setup.strategy.experimental_distribute_dataset(self.feed.evaluation_batches()))
         for _ in range(setup.data.eval.num_batches(setup.global_batch_size)):
-            self._steps.evaluate(distributed)
+            self._steps.evaluate(batches)
             watch.stop_if_asked()
 
 

@@ -4,7 +4,7 @@ They are plain frozen data, checked when they are made, so that a notebook, a te
 """
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -46,6 +46,10 @@ class ModelSettings(Settings):
         compute: how a step is computed, and what several replicas do to the learning rate.
         phases: trained in this order; or the name of a plan, which stands for its phases; "two_phase" where
             nothing is said.
+        cache: whether what frozen layers make of the images is computed once and read back in every epoch: "auto" where
+            that gives the same result and saves time; "require", or an error says why not; "off".
+        cache_dtype: how activations of float32 are kept: "exact", or in half the space, rounded to "float16" (to 1 in
+            2,048, up to 65,504) or "bfloat16" (to 1 in 256).
         baseline: what the result is compared with. "auto" takes the model at the end of the frozen phases that the plan
             begins with, and trains a probe where it begins with none; "probe" trains one in any case, for plans whose
             frozen phase is a short one; "none" is for training without the pipeline, whose gate needs a baseline.
@@ -68,6 +72,8 @@ class ModelSettings(Settings):
     phases: Annotated[tuple[PhaseSettings, ...], Field(min_length=1, strict=False)] = Field(
         default_factory=lambda: _phases_of(presets.DEFAULT, SMALL_CNN)
     )
+    cache: Literal["auto", "off", "require"] = "auto"
+    cache_dtype: Literal["exact", "float16", "bfloat16"] = "exact"
     baseline: Baseline = "auto"
     probe: Annotated[PhaseSettings | None, Field(validate_default=True)] = None
 

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import augmentation, model_pass, precision
+from trainer.activation_cache.reading import ACTIVATIONS
+from trainer.activation_cache.views import example_seeds
 from trainer.averaging import MovingAverage
-from trainer.classifier import Classifier
 from trainer.history import Summary
 from trainer.optimizers import Optimizers
 from trainer.replicas import components, local_variable
@@ -79,7 +80,8 @@ class Steps:
 
     def __init__(
         self,
-        model: Classifier,
+        logits_of: model_pass.LogitsOf,
+        num_classes: int,
         phase: PhaseSettings,
         settings: ModelSettings,
         optimizers: Optimizers,
@@ -90,7 +92,8 @@ class Steps:
         """To be made in the strategy's scope.
 
         Args:
-            model: with `trainable` as the phase has it; what it is when a graph is traced, counts.
+            logits_of: the model, with `trainable` as the phase has it; what it is when a graph is traced, counts.
+            num_classes: that there are logits of.
             phase: its augmentation.
             settings: the loss.
             optimizers: of the phase.
@@ -98,11 +101,11 @@ class Steps:
             weights_of_classes: float32 [classes], or None.
             seed: of the augmentation.
         """
-        self._model, self._phase, self._settings = model, phase, settings
+        self._logits_of, self._num_classes, self._phase, self._settings = logits_of, num_classes, phase, settings
         self._optimizers, self._average = optimizers, average
         self._seed = seed
         self._strategy = tf.distribute.get_strategy()
-        self._pass = model_pass.build(model, settings, optimizers.trained, weights_of_classes)
+        self._pass = model_pass.build(logits_of, settings, optimizers.trained, weights_of_classes)
         self._loss_scale = precision.LossScale() if settings.compute.precision == "mixed_float16" else None
         self.train_totals, self.eval_totals = Totals(), Totals()
         self._train_graph = tf.function(self._train, autograph=False)
@@ -125,9 +128,9 @@ class Steps:
 
     def _train(self, batches: Iterator[Batch]) -> None:
         if self._loss_scale is None:
-            self._strategy.run(self._train_on_replica, args=next(batches))
+            self._on_next(batches, self._train_on_replica)
             return
-        gradients, num_overflows = self._strategy.run(self._unscaled_gradients, args=next(batches))
+        gradients, num_overflows = self._on_next(batches, self._unscaled_gradients)
         # Decided for all replicas together, or their weights would part.
         tf.cond(
             tf.equal(self._strategy.reduce(tf.distribute.ReduceOp.SUM, num_overflows, axis=None), 0),
@@ -136,7 +139,18 @@ class Steps:
         )
 
     def _evaluate(self, batches: Iterator[Batch]) -> None:
-        self._strategy.run(self._evaluate_on_replica, args=next(batches))
+        self._on_next(batches, self._evaluate_on_replica)
+
+    def _on_next(self, batches: Iterator[Batch], call: Callable[..., Any]) -> Any:
+        """Nothing is drawn, counted or updated before all of the batch is there: if it never comes, nothing was."""
+        batch = next(batches)
+        arrived = tf.nest.flatten(batch, expand_composites=True)
+
+        def call_afterwards(*arguments: Any) -> Any:
+            with tf.control_dependencies(arrived):
+                return call(*arguments)
+
+        return self._strategy.run(call_afterwards, args=batch)
 
     def _on_replicas(self, call: Callable[..., None], *arguments: Any) -> tf.Tensor:
         """Returns something, as a branch must."""
@@ -177,27 +191,29 @@ class Steps:
         self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor, scale: tf.Tensor
     ) -> list[tf.Tensor | None]:
         """Of this replica's share of the loss, times the scale; the batch joins the totals."""
-        pixels, labels = self._vary(inputs, label_ids, weights)
+        values, labels = self._vary(inputs, label_ids, weights)
         # The shares add up to 1 over all replicas, and so do the gradients to that of the mean.
-        logits, losses, gradients = self._pass(pixels, labels, inputs["loss_share"], scale)
+        logits, losses, gradients = self._pass(values, labels, inputs["loss_share"], scale)
         is_right = tf.equal(tf.argmax(logits, axis=-1), tf.argmax(labels, axis=-1))
         self.train_totals.add(losses, is_right, weights)
         return gradients
 
     def _evaluate_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
-        logits = tf.cast(self._model.logits(inputs["pixels"], training=False), tf.float32)
+        logits = tf.cast(self._logits_of(_values_in(inputs), False), tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label_ids, logits)
         self.eval_totals.add(losses, tf.equal(tf.argmax(logits, axis=-1), label_ids), weights)
 
-    def _vary(
-        self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        labels = tf.one_hot(label_ids, self._model.head.units)
-        if self._phase.augmentation.changes_nothing:
-            return inputs["pixels"], labels
-        positions = tf.cast(inputs["position"], tf.int32)
-        seeds = tf.stack([tf.fill(tf.shape(positions), tf.constant(self._seed, tf.int32)), positions], axis=1)
+    def _vary(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        labels = tf.one_hot(label_ids, self._num_classes)
+        if self._phase.augmentation.changes_nothing or ACTIVATIONS in inputs:  # those are of varied images already
+            return _values_in(inputs), labels
+        seeds = example_seeds(self._seed, inputs["position"])
         varied: tuple[tf.Tensor, tf.Tensor] = augmentation.augment(
             self._phase.augmentation, inputs["pixels"], labels, weights, seeds
         )
         return varied
+
+
+def _values_in(inputs: dict[str, Any]) -> Any:
+    """What goes into the model."""
+    return inputs[ACTIVATIONS] if ACTIVATIONS in inputs else inputs["pixels"]

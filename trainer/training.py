@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from trainer import compute, datasets, freezing, losses, progress, rate_groups, replicas, training_state
+from trainer.activation_cache.store import Store
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier, build_classifier
 from trainer.curves import Curves
@@ -38,6 +39,7 @@ def fine_tune(
     on_baseline: Callable[[Classifier], None],
     log_dir: Path | None = None,
     checkpoint_dir: Path | None = None,
+    cache: Store | None = None,
 ) -> tuple[Classifier, tuple[PhaseRecord, ...]]:
     """Trains the phases in order.
 
@@ -54,6 +56,7 @@ def fine_tune(
         log_dir: where TensorBoard event files go, a folder per phase.
         checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
             it when the result is safe.
+        cache: where activations of frozen layers are kept, shared with other trainings; None to keep none.
 
     Returns:
         The trained model, and a record per phase, in the order of training; that of a probe comes first.
@@ -64,12 +67,12 @@ def fine_tune(
         FreezeContractError: a frozen variable changed.
         Interrupted: SIGTERM came.
         ThawError: a phase whose loss is a number in none of its epochs, or for which no learning rate can be suggested
-            where it is to be found; too little memory.
+            where it is to be found; too little memory; a cache that is required and cannot be used.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
     logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
-    setup = set_up(settings, data, strategy)
+    setup = set_up(settings, data, strategy, cache)
     folder = None
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
@@ -80,7 +83,9 @@ def fine_tune(
     return setup.model, records
 
 
-def set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy) -> Setup:
+def set_up(
+    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | None = None
+) -> Setup:
     """Builds the model, and checks what can be checked of the plan before anything trains.
 
     Raises:
@@ -97,7 +102,7 @@ def set_up(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.
     kind = settings.loss.class_weights
     counts = datasets.label_counts(data.train, data.num_classes) if kind != "none" else []
     weights_of_classes = losses.class_weights(kind, counts) if counts else None
-    return Setup(settings, data, model, strategy, weights_of_classes)
+    return Setup(settings, data, model, strategy, weights_of_classes, cache)
 
 
 def _shift_random_states(model: Classifier, distance: Callable[[int], int]) -> None:
@@ -251,6 +256,7 @@ class _Training:
             records=tuple(self._records),
             settled=phase.phase if phase and phase.stage.search is not None else None,
             search=phase.stage.search if phase else None,
+            uses_cache=phase.uses_cache if phase else None,
         )
         arrays = phase.arrays() if phase else self._weights()
         baseline = {f"{_BASELINE}{name}": value for name, value in self._baseline.items()}
@@ -275,6 +281,7 @@ class _Training:
             stage = replace(stage, phase=state.settled, search=state.search)
             self._curves.add_search(stage.phase, stage.search)
         phase = PhaseTraining(self._setup, stage, iterations)
+        phase.uses_cache = state.uses_cache
         phase.restore(state.step, state.epochs, state.digests, checkpoint.arrays)
         return phase
 

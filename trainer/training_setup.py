@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainer.activation_cache.store import Store
 from trainer.classifier import Classifier
 from trainer.datasets import Split
 from trainer.phase_length import PhaseLength, length_of
@@ -31,6 +32,7 @@ class Setup:
         model: that is trained.
         strategy: on which devices.
         weights_of_classes: float32 [classes], or None.
+        cache: for what frozen layers make of the images; None for none.
     """
 
     settings: ModelSettings
@@ -38,6 +40,7 @@ class Setup:
     model: Classifier
     strategy: tf.distribute.Strategy
     weights_of_classes: np.ndarray[Any, Any] | None
+    cache: Store | None = None
 
     @property
     def global_batch_size(self) -> int:

@@ -47,6 +47,7 @@ class TrainingState:
     records: tuple[PhaseRecord, ...]
     settled: PhaseSettings | None = None
     search: PhaseSearch | None = None
+    uses_cache: bool | None = None
 
 
 def to_json(state: TrainingState) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def training_digest(settings: ModelSettings, splits: dict[str, Split], num_class
     """One digest of everything that decides what a training gives; reads all training data."""
     parts = {
         "format": _FORMAT,
-        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps"}),
+        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps", "cache"}),
         "splits": {name: _digest_of_files(split.files) for name, split in splits.items()},
         "num_classes": num_classes,
         "num_replicas": num_replicas,

@@ -32,13 +32,10 @@ def cut_for(model: Classifier, phase: PhaseSettings) -> Cut:
     return Cut(position, position == len(model.backbone.operations))
 
 
-def layers_below(model: Classifier, cut: Cut) -> list[keras.layers.Layer]:
-    """The backbone's layers below a cut."""
-    return [
-        operation
-        for operation in model.backbone.operations[: cut.position]
-        if isinstance(operation, keras.layers.Layer)
-    ]
+def num_parameters_below(model: Classifier, cut: Cut) -> int:
+    """How many numbers the variables of the layers below a cut have."""
+    operations = model.backbone.operations[: cut.position]
+    return sum(layer.count_params() for layer in operations if isinstance(layer, keras.layers.Layer))
 
 
 def layout(model: Classifier, cut: Cut) -> tuple[tf.TensorSpec, ...]:

@@ -1,0 +1,132 @@
+"""The cache's folder: entries by key, a bound on what they take, and what is thrown out for it."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.activation_cache import entries, locks
+from trainer.activation_cache.entries import Entry
+from trainer.activation_cache.rows import Codec, RowFormat
+
+# Of the disk's free space, what is left to others.
+_LEAST_FREE_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder that several processes may use at once.
+
+    Attributes:
+        folder: a local or mounted folder; made when it is first needed.
+        max_bytes: the most that all entries together may take.
+    """
+
+    folder: Path
+    max_bytes: int
+
+    def find(self, key: str, row_format: RowFormat, num_rows: int) -> Entry | None:
+        """An entry that is there, complete or not."""
+        return entries.find(self._folder_of(key), key, row_format, num_rows)
+
+    def create(self, key: str, row_format: RowFormat, num_rows: int, codec: Codec) -> Entry:
+        """Makes an entry without rows; to be done with `filling`."""
+        self._remove(self._folder_of(key))  # what could not be read
+        return entries.create(self._folder_of(key), key, row_format, num_rows, codec)
+
+    @contextmanager
+    def using(self, key: str) -> Iterator[None]:
+        """Keeps an entry from being thrown out."""
+        with locks.shared(self._lock(key, "use")):
+            yield
+
+    @contextmanager
+    def filling(self, key: str, while_waiting: Callable[[], None]) -> Iterator[None]:
+        """Keeps others from writing to an entry; waits until nobody else does."""
+        with locks.exclusive(self._lock(key, "fill"), while_waiting):
+            yield
+
+    def obstacle(self, num_bytes: int) -> str | None:
+        """Why so much can never be written, in words; None where it can."""
+        if num_bytes > self.max_bytes:
+            return f"{in_words(num_bytes)} are more than the cache may take ({in_words(self.max_bytes)})"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / "locks" / "room"
+            with locks.exclusive(probe):
+                probe.touch()
+        except OSError as error:
+            return f"the cache folder {str(self.folder)!r} cannot be written to ({error.strerror})"
+        return None
+
+    def make_room(self, num_bytes: int, needed: Collection[str] = ()) -> str | None:
+        """Throws out the least recently used entries that nobody uses, until so much more can be written.
+
+        Args:
+            num_bytes: to be written.
+            needed: keys of entries that stay.
+
+        Returns:
+            Why there is no room, in words; None where there is.
+        """
+        with locks.exclusive(self.folder / "locks" / "room"):
+            others = sorted((folder for folder in self._all() if folder.name not in needed), key=entries.last_use)
+            while self._lacks(num_bytes):
+                if not others:
+                    return f"there is no room for {in_words(num_bytes)} in {str(self.folder)!r} beside what is in use"
+                self._remove_if_unused(others.pop(0))
+        return None
+
+    def discard(self, key: str) -> None:
+        """Throws an entry out that cannot be completed, whether others wait for it or not."""
+        self._remove(self._folder_of(key))
+
+    def num_bytes(self) -> int:
+        """What all entries take."""
+        total = 0
+        for path in entries.files_of(self._all()):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
+    def _lacks(self, num_bytes: int) -> bool:
+        free = shutil.disk_usage(self.folder).free * (1 - _LEAST_FREE_SHARE)
+        return self.num_bytes() + num_bytes > self.max_bytes or num_bytes > free
+
+    def _remove_if_unused(self, folder: Path) -> None:
+        with locks.exclusive_or_none(self._lock(folder.name, "use")) as is_unused:
+            if is_unused:
+                self._remove(folder)
+
+    def _remove(self, folder: Path) -> None:
+        """The name goes first: who looks meanwhile finds nothing rather than a part."""
+        doomed = folder.with_name(f".going-{folder.name}")
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def _all(self) -> list[Path]:
+        root = self.folder / "entries"
+        return (
+            [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+            if root.is_dir()
+            else []
+        )
+
+    def _folder_of(self, key: str) -> Path:
+        return self.folder / "entries" / key
+
+    def _lock(self, key: str, purpose: str) -> Path:
+        return self.folder / "locks" / f"{key}.{purpose}"
+
+
+def in_words(num_bytes: int) -> str:
+    """Such as "51.3 MiB"."""
+    size = float(num_bytes)
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
