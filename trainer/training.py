@@ -2,20 +2,17 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
-from trainer import compute, datasets, freezing, losses, progress, rate_groups, replicas, training_state
+from trainer import compute, freezing, memory, progress, replicas, training_state
 from trainer.activation_cache.store import Store
 from trainer.checkpoints import Checkpoint, CheckpointFolder
-from trainer.classifier import Classifier, build_classifier
+from trainer.classifier import Classifier
 from trainer.curves import Curves
-from trainer.errors import ThawError
 from trainer.history import EpochRecord, PhaseRecord
 from trainer.interruption import Interrupted, StopAsked, StopRequest, listening_for_sigterm
 from trainer.optimizers import Carried
@@ -24,7 +21,7 @@ from trainer.replicas import Array
 from trainer.search.phase_search import settle
 from trainer.settings import ModelSettings
 from trainer.stages import Stage, stages_of
-from trainer.training_setup import Setup, TrainingData
+from trainer.training_setup import Setup, TrainingData, set_up, shift_random_states
 from trainer.training_state import TrainingState
 
 __all__ = ["EpochRecord", "PhaseRecord", "TrainingData", "fine_tune"]
@@ -78,56 +75,9 @@ def fine_tune(
         splits = {"train": data.train, "eval": data.eval}
         digest = training_state.training_digest(setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync)
         folder = CheckpointFolder(checkpoint_dir, digest)
-    with listening_for_sigterm() as stop, _explaining_lack_of_memory(settings.batch_size_per_replica):
+    with listening_for_sigterm() as stop, memory.explaining_lack(settings.batch_size_per_replica):
         records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
     return setup.model, records
-
-
-def set_up(
-    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | None = None
-) -> Setup:
-    """Builds the model, and checks what can be checked of the plan before anything trains.
-
-    Raises:
-        ConfigurationError, WeightsError: see `fine_tune`.
-    """
-    settings = compute.resolve(settings, strategy)
-    keras.utils.set_random_seed(settings.seed)
-    with strategy.scope():
-        model = build_classifier(settings, data.num_classes)
-    _shift_random_states(model, lambda replica: replica)
-    for stage in stages_of(settings):  # a name that matches no layer is an error before the first epoch, not after it
-        freezing.freeze(model, stage.phase)
-        rate_groups.groups_of(model, stage.phase)
-    kind = settings.loss.class_weights
-    counts = datasets.label_counts(data.train, data.num_classes) if kind != "none" else []
-    weights_of_classes = losses.class_weights(kind, counts) if counts else None
-    return Setup(settings, data, model, strategy, weights_of_classes, cache)
-
-
-def _shift_random_states(model: Classifier, distance: Callable[[int], int]) -> None:
-    """Gives each replica random numbers of its own: Keras starts all with one seed, so with the same Dropout masks.
-
-    Args:
-        model: whose generators' seeds are moved.
-        distance: by how much, from the replica's number.
-    """
-    for variable in model.variables:
-        if variable.path.endswith("seed_generator_state"):
-            for replica, component in enumerate(replicas.components(variable)):
-                component.assign_add(tf.constant([distance(replica), 0], component.dtype))
-
-
-@contextmanager
-def _explaining_lack_of_memory(batch_size_per_replica: int) -> Iterator[None]:
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        half = batch_size_per_replica // 2
-        remedy = f"try {half}" if half else "try a smaller image_size_px or backbone, or unfreeze less"
-        raise ThawError(
-            f"the device has not enough memory for a batch_size_per_replica of {batch_size_per_replica}; {remedy}"
-        ) from error
 
 
 class _Training:
@@ -162,7 +112,7 @@ class _Training:
     def _begin(self, index: int) -> PhaseTraining:
         stage = self._stages[index]
         if stage.is_probe:
-            _shift_random_states(self._setup.model, lambda _: stage.stream)
+            shift_random_states(self._setup.model, lambda _: stage.stream)
         carried = self._carried if stage.phase.optimizer.state == "carry" else None
         stage = self._settle(stage, carried)
         phase = begin(self._setup, stage, carried, PhaseTraining)

@@ -1,16 +1,20 @@
-"""What all phases of a training share."""
+"""What all phases of a training share, and how it comes about."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer import compute, datasets, freezing, losses, rate_groups, replicas
 from trainer.activation_cache.store import Store
-from trainer.classifier import Classifier
+from trainer.classifier import Classifier, build_classifier
 from trainer.datasets import Split
 from trainer.phase_length import PhaseLength, length_of
 from trainer.settings import ModelSettings, PhaseSettings
+from trainer.stages import stages_of
 
 
 @dataclass(frozen=True)
@@ -50,3 +54,38 @@ class Setup:
     def length_of(self, phase: PhaseSettings) -> PhaseLength:
         """In steps of the global batch."""
         return length_of(phase, self.data.train.num_batches(self.global_batch_size))
+
+
+def set_up(
+    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | None = None
+) -> Setup:
+    """Builds the model, and checks what can be checked of the plan before anything trains.
+
+    Raises:
+        ConfigurationError, WeightsError: see `trainer.training.fine_tune`.
+    """
+    settings = compute.resolve(settings, strategy)
+    keras.utils.set_random_seed(settings.seed)
+    with strategy.scope():
+        model = build_classifier(settings, data.num_classes)
+    shift_random_states(model, lambda replica: replica)
+    for stage in stages_of(settings):  # a name that matches no layer is an error before the first epoch, not after it
+        freezing.freeze(model, stage.phase)
+        rate_groups.groups_of(model, stage.phase)
+    kind = settings.loss.class_weights
+    counts = datasets.label_counts(data.train, data.num_classes) if kind != "none" else []
+    weights_of_classes = losses.class_weights(kind, counts) if counts else None
+    return Setup(settings, data, model, strategy, weights_of_classes, cache)
+
+
+def shift_random_states(model: Classifier, distance: Callable[[int], int]) -> None:
+    """Gives each replica random numbers of its own: Keras starts all with one seed, so with the same Dropout masks.
+
+    Args:
+        model: whose generators' seeds are moved.
+        distance: by how much, from the replica's number.
+    """
+    for variable in model.variables:
+        if variable.path.endswith("seed_generator_state"):
+            for replica, component in enumerate(replicas.components(variable)):
+                component.assign_add(tf.constant([distance(replica), 0], component.dtype))

@@ -15,8 +15,7 @@ from trainer.search.rate_finder import below_frozen_rates, find_rate
 from trainer.search.results import RateSearch
 from trainer.settings import ModelSettings
 from trainer.stages import Stage, stages_of
-from trainer.training import set_up
-from trainer.training_setup import Setup, TrainingData
+from trainer.training_setup import Setup, TrainingData, set_up
 
 
 @dataclass(frozen=True)
