@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import tensorflow as tf
+
 from trainer import compute, devices, freeze_contract
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
@@ -14,6 +16,7 @@ from trainer.record import TENSORBOARD_FOLDER, write_record
 from trainer.settings import ModelSettings
 from trainer.training import TrainingData, fine_tune
 from trainer.transform_graph import read_labels
+from trainer.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,22 @@ def run(
         FreezeContractError: what was exported is not what was trained.
     """
     devices.prepare(num_cpu_replicas, gpus)
-    strategy = devices.make_strategy(num_cpu_replicas)
+    train_on(devices.make_strategy(num_cpu_replicas), job, settings)
+
+
+def train_on(strategy: tf.distribute.Strategy, job: TrainingJob, settings: ModelSettings) -> None:
+    """`run` on devices that are ready; with several workers, each calls this, and the chief writes what comes out.
+
+    Args:
+        strategy: see `trainer.devices.make_strategy`.
+        job: where to read and write.
+        settings: what to train.
+
+    Raises:
+        ThawError: see `trainer.training.fine_tune`.
+        FreezeContractError: what was exported is not what was trained.
+    """
+    workers = Workers(strategy)
     labels = read_labels(job.transform_graph)
     data = TrainingData(
         train=open_split(job.train_examples, settings.image_size_px),
@@ -67,12 +85,17 @@ def run(
     checkpoints = Path(job.checkpoints) if job.checkpoints is not None else None
 
     def export_to(folder: str, model: Classifier) -> None:
+        if not workers.is_chief:
+            return
         export(model, job.transform_graph, settings.image_size_px, folder)
         freeze_contract.check_export(model, folder)
 
     on_baseline = partial(export_to, job.baseline_model)
     model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
     export_to(job.model, model)
-    write_record(record, settings, phases, labels, compute.describe(settings, strategy))
-    if checkpoints is not None:
-        shutil.rmtree(checkpoints)
+    if workers.is_chief:
+        write_record(record, settings, phases, labels, compute.describe(settings, strategy))
+        if checkpoints is not None:
+            shutil.rmtree(checkpoints)
+    with workers.explaining_loss():
+        workers.meet()  # one that ended before the chief had written all would be missed

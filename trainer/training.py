@@ -8,9 +8,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from trainer import compute, freezing, memory, progress, replicas, training_state
+from trainer import compute, freeze_contract, freezing, memory, progress, replicas, training_state
 from trainer.activation_cache.store import Store
-from trainer.checkpoints import Checkpoint, CheckpointFolder
+from trainer.checkpoints import Checkpoint
 from trainer.classifier import Classifier
 from trainer.curves import Curves
 from trainer.history import EpochRecord, PhaseRecord
@@ -20,9 +20,11 @@ from trainer.phase_training import PhaseTraining, Watch, begin
 from trainer.replicas import Array
 from trainer.search.phase_search import settle
 from trainer.settings import ModelSettings
+from trainer.shared_checkpoints import SharedCheckpoints
 from trainer.stages import Stage, stages_of
 from trainer.training_setup import Setup, TrainingData, set_up, shift_random_states
 from trainer.training_state import TrainingState
+from trainer.workers import Workers
 
 __all__ = ["EpochRecord", "PhaseRecord", "TrainingData", "fine_tune"]
 
@@ -69,15 +71,30 @@ def fine_tune(
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
     logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
-    setup = set_up(settings, data, strategy, cache)
-    folder = None
-    if checkpoint_dir is not None:
-        splits = {"train": data.train, "eval": data.eval}
-        digest = training_state.training_digest(setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync)
-        folder = CheckpointFolder(checkpoint_dir, digest)
-    with listening_for_sigterm() as stop, memory.explaining_lack(settings.batch_size_per_replica):
-        records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
+    workers = Workers(strategy)
+    with workers.explaining_loss():
+        setup = set_up(settings, data, strategy, cache)
+        folder = _folder_of(checkpoint_dir, setup)
+        curves = Curves(log_dir if workers.is_chief else None)
+        with listening_for_sigterm(workers.any) as stop, memory.explaining_lack(settings.batch_size_per_replica):
+            records = _Training(setup, on_baseline, curves, folder, stop).run()
     return setup.model, records
+
+
+def _folder_of(checkpoint_dir: Path | None, setup: Setup) -> SharedCheckpoints | None:
+    """The checkpoints; before, several workers make sure that they are about to do the same."""
+    workers = setup.workers
+    if checkpoint_dir is None and workers.num_workers == 1:
+        return None
+    data, num_replicas = setup.data, setup.strategy.num_replicas_in_sync
+    splits = {"train": data.train, "eval": data.eval}
+    digest = training_state.training_digest(
+        setup.settings, splits, data.num_classes, num_replicas, workers.num_workers
+    )
+    if workers.num_workers > 1:
+        weights = str(sorted(freeze_contract.digest_variables(setup.model).items()))
+        workers.must_agree(("settings, data or versions", digest), ("pretrained weights", weights))
+    return None if checkpoint_dir is None else SharedCheckpoints(checkpoint_dir, digest, workers)
 
 
 class _Training:
@@ -88,7 +105,7 @@ class _Training:
         setup: Setup,
         on_baseline: Callable[[Classifier], None],
         curves: Curves,
-        folder: CheckpointFolder | None,
+        folder: SharedCheckpoints | None,
         stop: StopRequest,
     ) -> None:
         self._setup, self._on_baseline, self._curves = setup, on_baseline, curves

@@ -15,6 +15,7 @@ from trainer.datasets import Split
 from trainer.phase_length import PhaseLength, length_of
 from trainer.settings import ModelSettings, PhaseSettings
 from trainer.stages import stages_of
+from trainer.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Setup:
     cache: Store | None = None
 
     @property
+    def workers(self) -> Workers:
+        """The processes that train together."""
+        return Workers(self.strategy)
+
+    @property
     def global_batch_size(self) -> int:
         """Examples per step, over all replicas."""
         return int(self.settings.batch_size_per_replica * self.strategy.num_replicas_in_sync)
@@ -68,7 +74,8 @@ def set_up(
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
         model = build_classifier(settings, data.num_classes)
-    shift_random_states(model, lambda replica: replica)
+    first_replica = Workers(strategy).first_replica
+    shift_random_states(model, lambda replica: first_replica + replica)
     for stage in stages_of(settings):  # a name that matches no layer is an error before the first epoch, not after it
         freezing.freeze(model, stage.phase)
         rate_groups.groups_of(model, stage.phase)
@@ -83,7 +90,7 @@ def shift_random_states(model: Classifier, distance: Callable[[int], int]) -> No
 
     Args:
         model: whose generators' seeds are moved.
-        distance: by how much, from the replica's number.
+        distance: by how much, from the replica's number within this process.
     """
     for variable in model.variables:
         if variable.path.endswith("seed_generator_state"):

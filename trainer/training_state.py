@@ -61,7 +61,9 @@ def from_json(values: Any) -> TrainingState:
     return TypeAdapter(TrainingState).validate_json(json.dumps(values))
 
 
-def training_digest(settings: ModelSettings, splits: dict[str, Split], num_classes: int, num_replicas: int) -> str:
+def training_digest(
+    settings: ModelSettings, splits: dict[str, Split], num_classes: int, num_replicas: int, num_workers: int = 1
+) -> str:
     """One digest of everything that decides what a training gives; reads all training data."""
     parts = {
         "format": _FORMAT,
@@ -70,6 +72,7 @@ def training_digest(settings: ModelSettings, splits: dict[str, Split], num_class
         "num_classes": num_classes,
         "num_replicas": num_replicas,
         "versions": [tf.__version__, keras.__version__],
+        **({"num_workers": num_workers} if num_workers > 1 else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Unpacks artifacts and properties for `trainer.run.run`."""
+"""Unpacks artifacts and properties for `trainer.run.run`, or with several machines for `trainer.worker.run_chief`."""
 
 import hashlib
 import json
@@ -11,8 +11,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from trainer import cluster
+from trainer.errors import ThawError
 from trainer.run import TrainingJob, run
 from trainer.settings import ModelSettings
+from trainer.worker import JOB_FILE, WorkerJob, run_chief
 
 
 class Executor(base_executor.BaseExecutor):
@@ -35,7 +38,26 @@ class Executor(base_executor.BaseExecutor):
         )
         settings = ModelSettings.model_validate_json(exec_properties["model_settings"])
         gpus = exec_properties.get("gpus")
-        run(job, settings, exec_properties.get("num_cpu_replicas"), None if gpus is None else json.loads(gpus))
+        chosen = None if gpus is None else tuple(json.loads(gpus))
+        num_cpu_replicas = exec_properties.get("num_cpu_replicas")
+        if cluster.from_environment() is None:
+            run(job, settings, num_cpu_replicas, chosen)
+        else:
+            run_chief(WorkerJob(job, settings, num_cpu_replicas, chosen), job_file(job.training_record))
+
+
+def job_file(training_record: str) -> Path:
+    """Where the other machines look for what is to be trained: one place for all attempts and trainings.
+
+    Raises:
+        ThawError: outputs are not in a file system that is mounted.
+    """
+    if "://" in training_record:
+        raise ThawError(
+            f"{cluster.VARIABLE} names several machines, which must share a mounted file system, but outputs go to "
+            f"{training_record}; mount it, or train on one machine"
+        )
+    return Path(training_record).parents[1] / ".system" / JOB_FILE
 
 
 def checkpoint_folder(
