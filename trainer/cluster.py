@@ -64,6 +64,18 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Cluster | 
     return Cluster(addresses, *_task(content.get("task"), addresses))
 
 
+def cluster_to_join() -> Cluster:
+    """What `TF_CONFIG` in the environment says.
+
+    Raises:
+        ConfigurationError: it is not there, names this machine alone, or cannot be right.
+    """
+    cluster = from_environment()
+    if cluster is None:
+        raise ConfigurationError(f"{VARIABLE} names no other machine, so there is nothing to join")
+    return cluster
+
+
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)

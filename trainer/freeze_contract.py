@@ -33,7 +33,7 @@ class ContractReport:
         num_frozen_variables: how many were checked and found unchanged, on each replica.
         num_replicas: how many copies of each were compared, over all workers.
         changed: paths of the variables that the phase changed.
-        frozen_sha256: one digest over all frozen variables, the same before and after.
+        frozen_sha256: one digest over all frozen variables of a replica, the same before and after.
     """
 
     phase: str
@@ -95,7 +95,7 @@ def check(model: Classifier, phase: str, before: Digests, workers: Workers | Non
         changed=tuple(
             sorted(path for (path, replica), value in after.items() if not replica and before[path, 0] != value)
         ),
-        frozen_sha256=_digest_of({key: value for key, value in after.items() if key[0] in frozen}),
+        frozen_sha256=_digest_of({key: value for key, value in after.items() if key[0] in frozen and not key[1]}),
     )
 
 

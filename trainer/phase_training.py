@@ -186,9 +186,7 @@ class PhaseTraining:
         best_epoch = history.best_or_error(self.phase, self.epochs)
         replicas.write(self._kept, self._best)
         recalibrated = self._recalibrate(watch) if self.phase.batch_norm == "recalibrate" else None
-        contract = freeze_contract.check(
-            self._setup.model, self.phase.name, self.digests_before, self._setup.workers
-        )
+        contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before, self._setup.workers)
         self.feed.close()
         return PhaseRecord(
             self.phase,

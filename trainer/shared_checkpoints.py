@@ -61,7 +61,9 @@ def with_those_of_others(arrays: Mapping[str, Array], workers: Workers) -> dict[
     if workers.num_workers == 1:
         return dict(arrays)
     names = sorted(arrays)
-    digests = workers.gather_digests([hashlib.sha256(np.ascontiguousarray(arrays[n]).tobytes()).digest() for n in names])
+    digests = workers.gather_digests(
+        [hashlib.sha256(np.ascontiguousarray(arrays[n]).tobytes()).digest() for n in names]
+    )
     found = dict(arrays)
     for index, name in enumerate(names):
         if (digests[:, index] != digests[0, index]).any():

@@ -1,4 +1,4 @@
-"""One of several machines that train together: `python -m trainer.worker JOB_FILE`, with `TF_CONFIG` in its environment.
+"""One of the machines that `TF_CONFIG` names, which train together: `python -m trainer.worker JOB_FILE`.
 
 FineTuner runs the chief like this, in a process of its own: TensorFlow can join other machines only before it has done
 anything else. On the other machines it is `thaw worker` that does. The chief's FineTuner writes the job file; it lies,
@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from trainer import devices, progress
-from trainer.cluster import VARIABLE, Cluster, from_environment
+from trainer.cluster import VARIABLE, Cluster, cluster_to_join
 from trainer.errors import ConfigurationError, ThawError
 from trainer.run import TrainingJob, train_on
 from trainer.settings import ModelSettings
@@ -46,18 +46,6 @@ class WorkerJob:
     settings: ModelSettings
     num_cpu_replicas: int | None = None
     gpus: tuple[int, ...] | None = None
-
-
-def own_cluster() -> Cluster:
-    """What `TF_CONFIG` says.
-
-    Raises:
-        ConfigurationError: it is not there, names this machine alone, or cannot be right.
-    """
-    cluster = from_environment()
-    if cluster is None:
-        raise ConfigurationError(f"{VARIABLE} names no other machine, so there is nothing to join")
-    return cluster
 
 
 def train_with_others(path: Path, cluster: Cluster) -> None:
@@ -89,10 +77,11 @@ def run_chief(wanted: WorkerJob, path: Path) -> None:
         ConfigurationError: this machine is not the chief.
         ThawError: the training failed, for the reason that is told.
     """
-    cluster = own_cluster()
+    cluster = cluster_to_join()
     if not cluster.is_chief:
         raise ConfigurationError(
-            f"{VARIABLE} says that this machine is {cluster.name}; run the pipeline on the chief, and `thaw worker` here"
+            f"{VARIABLE} says that this machine is {cluster.name}; run the pipeline on the chief, and `thaw worker` "
+            "here"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".being-written")
@@ -131,7 +120,7 @@ def _told(line: str) -> dict[str, Any] | None:
         told = json.loads(line)
     except ValueError:
         return None
-    return told if isinstance(told, dict) else None
+    return told if isinstance(told, dict) and ("error" in told or "note" in told) else None
 
 
 @contextmanager
@@ -194,7 +183,7 @@ def main(arguments: Sequence[str]) -> int:
         _end_with_parent()
     try:
         with progress.listening(_tell_progress if for_parent else _print_progress):
-            train_with_others(Path(paths[0]), own_cluster())
+            train_with_others(Path(paths[0]), cluster_to_join())
     except ThawError as error:
         if for_parent:
             _tell({"error": str(error), "kind": type(error).__name__})

@@ -58,7 +58,7 @@ class Workers:
         """
         if self.num_workers == 1:
             return values[None]
-        exact = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+        exact = values.astype(np.int64 if values.dtype.kind in "biu" else np.float64)
         rows = np.zeros((self.num_workers, *values.shape), exact.dtype)
         rows[self.number] = exact  # the sum of zeros and one number is that number
         return np.asarray(_sum_over_workers(self._strategy)(tf.constant(rows))).astype(values.dtype)

@@ -86,6 +86,19 @@ def lr(config: Config, overrides: Overrides = None) -> int:
     return command(config, overrides or [])
 
 
+@app.command(epilog="[bold]Exit status[/bold]: 0 trained · 2 wrong use or configuration · 1 failed")
+def worker(config: Config, overrides: Overrides = None) -> int:
+    """Train with other machines, one of which runs the pipeline.
+
+    TF_CONFIG names the machines, and says which of them this one is. The one that is the chief runs `thaw run`.
+
+    [bold]Example[/bold]: thaw worker pets.yaml
+    """
+    from pipeline.cli.worker import worker as command
+
+    return command(config, overrides or [])
+
+
 @app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
 def runs(
     config: OptionalConfig = None,

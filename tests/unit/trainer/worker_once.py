@@ -6,6 +6,7 @@ After N steps it sends itself SIGKILL or SIGTERM.
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 from trainer import worker
@@ -21,6 +22,7 @@ def plant(wanted: signal.Signals, num_steps: int) -> None:
         original(*arguments)
         num_done += 1
         if num_done == num_steps:
+            print(f"signal at {time.time()}", flush=True)
             os.kill(os.getpid(), wanted)
 
     _Training._save_if_due = count  # type: ignore[method-assign]
