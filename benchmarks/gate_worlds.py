@@ -47,8 +47,8 @@ def make_world(kind: WorldKind, advantage: float, seed: int = 0) -> World:
 
     Args:
         kind: of classes and models.
-        advantage: by how much the first model's logit of the true class is higher; 0.3 makes about eight points, with few
-            errors one.
+        advantage: by how much the first model's logit of the true class is higher; 0.3 makes about eight points, or
+            one with few errors.
         seed: of the population.
     """
     random = np.random.default_rng(seed)
