@@ -150,10 +150,10 @@ def _number_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 @functools.cache
 def _sum_over_workers(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
     """Traced once for each shape; a process has one such strategy in its life."""
-    return tf.function(
-        lambda values: strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None),
-        autograph=False,
+    summing: Callable[[tf.Tensor], tf.Tensor] = tf.function(
+        lambda values: strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None), autograph=False
     )
+    return summing
 
 
 def _first_line(message: str) -> str:
