@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from trainer import progress
 from trainer.activation_cache.deciding import NotUsed
 from trainer.activation_cache.opening import open_cached
+from trainer.activation_cache.store import NO_STORE
 from trainer.activation_cache.wanted import Planned
 from trainer.errors import ThawError
 from trainer.feeds import Feed, PixelFeed
@@ -117,7 +118,8 @@ class PhaseFeed:
     def _announce(self, use: CacheUse) -> None:
         words = f"{self._stage.phase.name} {use.in_words}"
         logging.getLogger(__name__).info("%s", words)
-        if self._also is None and self._setup.settings.cache != "off":
+        is_configured = self._setup.settings.cache != "off" and self._setup.cache is not NO_STORE
+        if self._also is None and is_configured:
             progress.remark(words)
 
 
