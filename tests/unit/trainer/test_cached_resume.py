@@ -161,7 +161,7 @@ def test_sigterm_in_the_pass_ends_it_and_the_next_start_goes_on(
 
 
 def test_a_required_cache_without_a_folder_is_an_error(training_data: TrainingData) -> None:
-    with pytest.raises(ThawError, match="cache is require, but .* no folder was given"):
+    with pytest.raises(ThawError, match=r"cache is require, but .* no folder was given"):
         train(training_data, None, plan())
 
 
