@@ -62,6 +62,7 @@ def choose(
     setup: Setup,
     passes: Passes,
     candidates: Sequence[Candidate],
+    lacking: Mapping[str, int],
     is_asked_for: bool,
     check: Callable[[], None],
 ) -> Choice:
@@ -71,6 +72,7 @@ def choose(
         setup: the model as it is now.
         passes: what computes entries, and where they lie.
         candidates: the phase that is to be trained, and those after it whose activations the same pass gives.
+        lacking: `lacking_rows` of the first one.
         is_asked_for: the first one uses it whether it pays or not.
         check: called often; what it raises ends the work.
 
@@ -79,7 +81,8 @@ def choose(
         OSError: nothing can be written.
     """
     store, own = passes.store, candidates[0].wanted
-    lacking = {key: num for each in candidates for key, num in lacking_rows(store, each.wanted, check).items()}
+    for candidate in candidates[1:]:
+        lacking = {**lacking, **lacking_rows(store, candidate.wanted, check)}
     works = [_work(setup, lacking, each, is_first=each is candidates[0]) for each in candidates]
     if works[0].num_images <= works[0].num_computed and not is_asked_for:
         raise NotUsed("no image would go through the frozen layers more than once")

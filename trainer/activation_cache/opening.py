@@ -86,8 +86,9 @@ def _open(opening: _Opening, store: Store, held: ExitStack) -> CachedFeed:
     passes = Passes(setup, store)
     codecs: dict[str, Codec] = {}
     why = "all of it was there"
-    if any(lacking_rows(store, own, check).values()):
-        choice = choose(setup, passes, _candidates(opening, own), opening.is_asked_for, check)
+    lacking = lacking_rows(store, own, check)
+    if any(lacking.values()):
+        choice = choose(setup, passes, _candidates(opening, own), lacking, opening.is_asked_for, check)
         codecs, why = choice.codecs, choice.why
         with ExitStack() as others:
             for each in choice.wanted:
