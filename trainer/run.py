@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from trainer import compute, devices, freeze_contract
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
@@ -21,7 +22,7 @@ from trainer.workers import Workers
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Where a training job reads and writes; all are paths of folders.
+    """Where a training job reads and writes; all but `cache` are paths of folders.
 
     Attributes:
         train_examples: transformed examples of the training split.
@@ -32,6 +33,7 @@ class TrainingJob:
         training_record: gets the record and TensorBoard's event files.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
+        cache: where activations of frozen layers are kept, shared with other trainings.
     """
 
     train_examples: str
@@ -41,6 +43,7 @@ class TrainingJob:
     baseline_model: str
     training_record: str
     checkpoints: str | None = None
+    cache: Store | NoStore = NO_STORE
 
 
 def run(
@@ -91,7 +94,9 @@ def train_on(strategy: tf.distribute.Strategy, job: TrainingJob, settings: Model
         freeze_contract.check_export(model, folder)
 
     on_baseline = partial(export_to, job.baseline_model)
-    model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
+    model, phases = fine_tune(
+        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, job.cache
+    )
     export_to(job.model, model)
     if workers.is_chief:
         write_record(record, settings, phases, labels, compute.describe(settings, strategy))

@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from trainer import devices, progress
+from trainer.activation_cache.store import NO_STORE
 from trainer.cluster import VARIABLE, Cluster, cluster_to_join
 from trainer.errors import ConfigurationError, ThawError
 from trainer.run import TrainingJob, train_on
@@ -85,6 +86,7 @@ def run_chief(wanted: WorkerJob, path: Path) -> None:
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".being-written")
+    wanted = replace(wanted, job=replace(wanted.job, cache=NO_STORE))  # it is of no use to several machines
     temporary.write_bytes(TypeAdapter(WorkerJob).dump_json(wanted))
     temporary.rename(path)
     try:

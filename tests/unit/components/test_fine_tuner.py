@@ -4,10 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tfx import types
 from tfx.types import standard_artifacts
 
+from components.fine_tuner import cache_place
+from components.fine_tuner.cache_place import CachePlace
+from components.fine_tuner.component import FineTuner
 from components.fine_tuner.executor import checkpoint_folder, job_file
+from trainer.activation_cache.store import Store
 from trainer.errors import ThawError
+from trainer.settings import ModelSettings
 
 
 def folder_of(root: str, execution: int, examples: str = "examples/7", **properties: Any) -> str | None:
@@ -49,3 +55,26 @@ def test_other_machines_find_the_job_in_one_place(tmp_path: Path) -> None:
 def test_several_machines_need_a_mounted_file_system() -> None:
     with pytest.raises(ThawError, match=r"TF_CONFIG names several machines, .*outputs go to gs://bucket"):
         job_file("gs://bucket/pipeline/FineTuner/training_record/9")
+
+
+def properties_of(**changes: Any) -> dict[str, Any]:
+    values = {"backbone": "small_cnn", "weights": "none", "image_size_px": 8, **changes}
+    examples, graph = (
+        types.Channel(type=kind) for kind in (standard_artifacts.Examples, standard_artifacts.TransformGraph)
+    )
+    return dict(FineTuner(examples, graph, ModelSettings(**values)).exec_properties)
+
+
+def test_how_the_cache_is_used_is_no_reason_to_train_anew() -> None:
+    assert properties_of(cache="off") == properties_of(cache="require") == properties_of()
+    assert properties_of(cache_dtype="float16") != properties_of()
+
+
+def test_the_place_of_the_cache_goes_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    place = CachePlace("require", str(tmp_path / "Ordner ü"), 0.5)
+    for name, value in place.to_environment().items():
+        monkeypatch.setenv(name, value)
+    assert cache_place.from_environment() == place
+    assert place.store() == Store(tmp_path / "Ordner ü", 2**29)
+    monkeypatch.delenv(cache_place.VARIABLE)
+    assert not isinstance(cache_place.from_environment().store(), Store)
