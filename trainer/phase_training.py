@@ -1,7 +1,6 @@
 """One phase of training: its epochs, its best weights, and its state as a checkpoint has it."""
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,9 +11,11 @@ import tensorflow as tf
 from trainer import (
     batch_norm,
     datasets,
+    divergence,
     freeze_contract,
     freezing,
     history,
+    norms,
     optimizers,
     rate_groups,
     replicas,
@@ -22,10 +23,10 @@ from trainer import (
 )
 from trainer.activation_cache.opening import open_feed
 from trainer.averaging import MovingAverage
-from trainer.errors import ThawError
 from trainer.feeds import Feed
 from trainer.history import EpochRecord, PhaseRecord, Summary
 from trainer.interruption import StopAsked, StopRequest
+from trainer.norms import Norms
 from trainer.optimizers import Carried
 from trainer.replicas import Array, Components
 from trainer.settings import PhaseSettings
@@ -102,7 +103,15 @@ class PhaseTraining:
             self._average,
             self._setup.weights_of_classes,
             self._seed,
+            self._norms(),
         )
+
+    def _norms(self) -> Norms | None:
+        if not self._setup.notes_norms:
+            return None
+        trained = self.optimizers.trained
+        blocks = norms.blocks_of_variables(self._setup.model, trained)
+        return Norms(trained, blocks, self.phase.optimizer.clip_norm)
 
     @property
     def feed(self) -> Feed:
@@ -205,7 +214,7 @@ class PhaseTraining:
         while not history.is_over(self.phase, self._length, self.epochs):
             bad_step = self._train_epoch(watch)
             if bad_step is not None:
-                return self._diverged(bad_step)
+                return divergence.warning_or_error(self.phase, self._length, self.epochs, bad_step)
             watch.on_epoch(self._evaluate(watch))
         return None
 
@@ -218,7 +227,7 @@ class PhaseTraining:
         end = self._length.step_of(len(self.epochs) + 1)
         while self.step < end:
             try:
-                self._steps.train(self._iterator)
+                self._steps.train(self._iterator, norms.is_due(self.step + 1, end))
             except tf.errors.OpError:
                 if not self.feed.repair():
                     raise
@@ -232,25 +241,6 @@ class PhaseTraining:
             watch.after_step(self)
             watch.stop_if_asked()
         return None
-
-    def _diverged(self, bad_step: int) -> str:
-        step = self._length.step_of(len(self.epochs)) + bad_step
-        rate = schedules.rate(self.phase, self._length.num_steps)(step - 1)
-        unit = self._length.unit
-        what = (
-            f"phase {self.phase.name!r} diverged: in {unit} {len(self.epochs) + 1}, at step {step} of the phase and "
-            f"learning rate {rate:g}, the loss was not a number"
-        )
-        best = history.best_of(self.phase, self.epochs)
-        remedy = (
-            f"lower its learning_rate ({self.phase.peak_rate:g}), give it a warmup_fraction or an "
-            "optimizer.clip_norm, or look for damaged examples"
-        )
-        if best is None:
-            raise ThawError(f"{what}; {remedy}")
-        warning = f"{what}; the phase ends with the weights of {unit} {best}. To train on, {remedy}"
-        warnings.warn(warning, stacklevel=2)
-        return warning
 
     def _evaluate(self, watch: "Watch") -> EpochRecord:
         """Judges the epoch by the averaged weights if there are any, and notes them if they are the best so far."""
@@ -267,11 +257,14 @@ class PhaseTraining:
                 eval_accuracy=evaluated.accuracy,
                 learning_rates=self.optimizers.rates(),
                 step=self.step,
+                norms=self._steps.norms.summary() if self._steps.norms is not None else {},
             )
             self.epochs.append(record)
             if history.best_of(self.phase, self.epochs) == record.epoch:
                 self._best = replicas.read(self._kept)
         self._steps.train_totals.reset()
+        if self._steps.norms is not None:
+            self._steps.norms.reset()
         return record
 
     def _recalibrate(self, watch: "Watch") -> Summary:

@@ -16,7 +16,7 @@ from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
 
 # To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True)

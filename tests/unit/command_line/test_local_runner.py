@@ -1,10 +1,17 @@
 """The local runner: Beam's options, and what went wrong in a component, in a user's words."""
 
+import re
+
 import pytest
+from ml_metadata.proto import metadata_store_pb2
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.config import BeamSettings
-from pipeline.local_runner import beam_arguments, in_words
+from pipeline.local import StepEvent
+from pipeline.local_runner import ObservedRunner, beam_arguments, in_words
 from trainer.errors import ThawError
+from trainer.interruption import Interrupted
 
 
 @pytest.mark.slow
@@ -42,3 +49,22 @@ def test_beam_runs_and_tfx_packs_no_source_for_remote_workers(mode: str, monkeyp
     with beam.Pipeline(argv=flags) as pipeline:
         total = pipeline | beam.Create([1, 2, 3]) | beam.combiners.Count.Globally()
         assert_that(total, equal_to([3]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("error", "state"), [(Interrupted("told to stop (SIGTERM)"), "interrupted"), (ThawError("no folder"), "failed")]
+)
+def test_a_component_that_was_told_to_stop_is_interrupted_and_one_that_fails_has_failed(
+    error: ThawError, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(LocalDagRunner, "run_with_ir", stop)
+    graph = pipeline_pb2.Pipeline()
+    graph.nodes.add().pipeline_node.node_info.id = "FineTuner"
+    events: list[StepEvent] = []
+    with pytest.raises(type(error), match=re.escape(str(error))):
+        ObservedRunner(metadata_store_pb2.ConnectionConfig(), "run", events.append).run_with_ir(graph)
+    assert [(event.name, event.state) for event in events] == [("FineTuner", "started"), ("FineTuner", state)]

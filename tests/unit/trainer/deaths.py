@@ -23,13 +23,20 @@ class Outcome:
     baselines: list[Weights]
 
 
-def train(data: TrainingData, folder: Path | None, model_settings: ModelSettings, num_replicas: int = 1) -> Outcome:
+def train(
+    data: TrainingData,
+    folder: Path | None,
+    model_settings: ModelSettings,
+    num_replicas: int = 1,
+    log_dir: Path | None = None,
+) -> Outcome:
     baselines: list[Weights] = []
     model, records = fine_tune(
         model_settings,
         data,
         make_strategy(num_replicas),
         on_baseline=lambda model: baselines.append(weights_of(model)),
+        log_dir=log_dir,
         checkpoint_dir=folder,
     )
     return Outcome(weights_of(model), records, baselines)
