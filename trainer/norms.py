@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.blocks import blocks_of
 from trainer.classifier import Classifier
+from trainer.phase_settings import PhaseSettings
 from trainer.replicas import components, local_variable
 
 # Of a long epoch, only some steps are looked at: gradients must be added up over the replicas once more for it.
@@ -17,18 +18,6 @@ STEPS_BETWEEN = 50
 def is_due(step: int, last_of_epoch: int) -> bool:
     """Whether a step, counted from 1, is one of those that are looked at; each epoch has its last one."""
     return step % STEPS_BETWEEN == 0 or step == last_of_epoch
-
-
-def blocks_of_variables(model: Classifier, variables: Sequence[Any]) -> list[str]:
-    """The name of the block that each variable lies in, or that of the head."""
-    layers = model.backbone.layers
-    names = {
-        id(variable): block.name
-        for block in blocks_of(model.backbone)
-        for layer in layers[block.first : block.last + 1]
-        for variable in layer.variables
-    }
-    return [names.get(id(variable), model.head.name) for variable in variables]
 
 
 class Norms:
@@ -108,3 +97,20 @@ class Norms:
     def _named(self, what: str, values: np.ndarray[Any, Any]) -> dict[str, float]:
         blocks = {f"{what}_norm/{name}": float(value) for name, value in zip(self._names, values, strict=False)}
         return {f"global_{what}_norm": float(values[-1]), **blocks}
+
+
+def build(model: Classifier, trained: Sequence[Any], phase: PhaseSettings) -> Norms:
+    """Of the variables that a phase trains; to be called in the strategy's scope."""
+    return Norms(trained, blocks_of_variables(model, trained), phase.optimizer.clip_norm)
+
+
+def blocks_of_variables(model: Classifier, variables: Sequence[Any]) -> list[str]:
+    """The name of the block that each variable lies in, or that of the head."""
+    layers = model.backbone.layers
+    names = {
+        id(variable): block.name
+        for block in blocks_of(model.backbone)
+        for layer in layers[block.first : block.last + 1]
+        for variable in layer.variables
+    }
+    return [names.get(id(variable), model.head.name) for variable in variables]

@@ -26,7 +26,6 @@ from trainer.averaging import MovingAverage
 from trainer.feeds import Feed
 from trainer.history import EpochRecord, PhaseRecord, Summary
 from trainer.interruption import StopAsked, StopRequest
-from trainer.norms import Norms
 from trainer.optimizers import Carried
 from trainer.replicas import Array, Components
 from trainer.settings import PhaseSettings
@@ -103,15 +102,8 @@ class PhaseTraining:
             self._average,
             self._setup.weights_of_classes,
             self._seed,
-            self._norms(),
+            norms.build(model, self.optimizers.trained, self.phase) if self._setup.notes_norms else None,
         )
-
-    def _norms(self) -> Norms | None:
-        if not self._setup.notes_norms:
-            return None
-        trained = self.optimizers.trained
-        blocks = norms.blocks_of_variables(self._setup.model, trained)
-        return Norms(trained, blocks, self.phase.optimizer.clip_norm)
 
     @property
     def feed(self) -> Feed:
@@ -257,14 +249,12 @@ class PhaseTraining:
                 eval_accuracy=evaluated.accuracy,
                 learning_rates=self.optimizers.rates(),
                 step=self.step,
-                norms=self._steps.norms.summary() if self._steps.norms is not None else {},
+                norms=self._steps.norms_of_epoch(),
             )
             self.epochs.append(record)
             if history.best_of(self.phase, self.epochs) == record.epoch:
                 self._best = replicas.read(self._kept)
-        self._steps.train_totals.reset()
-        if self._steps.norms is not None:
-            self._steps.norms.reset()
+        self._steps.begin_epoch()
         return record
 
     def _recalibrate(self, watch: "Watch") -> Summary:

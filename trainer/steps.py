@@ -123,6 +123,16 @@ class Steps:
         norms = self.norms.variables if self.norms is not None else []
         return [*self.train_totals.variables, *scale, *norms]
 
+    def norms_of_epoch(self) -> dict[str, float]:
+        """See `trainer.norms.Norms.summary`; none where they are not noted."""
+        return self.norms.summary() if self.norms is not None else {}
+
+    def begin_epoch(self) -> None:
+        """Forgets what was counted and noted while training."""
+        self.train_totals.reset()
+        if self.norms is not None:
+            self.norms.reset()
+
     def train(self, batches: Iterator[Batch], is_noted: bool = False) -> None:
         """Trains on the next batch.
 
@@ -160,9 +170,7 @@ class Steps:
     def _update_on_replicas(self, update: Callable[..., None], gradients: Any, is_noted: tf.Tensor | None) -> tf.Tensor:
         norms = self.norms
         if norms is not None and is_noted is not None:
-            tf.cond(
-                is_noted, lambda: self._on_replicas(norms.note_gradients, gradients), lambda: tf.constant(True)
-            )
+            tf.cond(is_noted, lambda: self._on_replicas(norms.note_gradients, gradients), lambda: tf.constant(True))
         return self._on_replicas(update, gradients)
 
     def _read_weights(self) -> Any:

@@ -15,9 +15,9 @@ from trainer.devices import make_strategy
 from trainer.errors import ConfigurationError, ThawError
 from trainer.export import export
 from trainer.model_pass import explaining_what_does_not_compile
+from trainer.phase_training import PhaseTraining
 from trainer.plain_transform import write_plain_transform
 from trainer.precision import INITIAL_SCALE, LossScale, are_finite, best_precision, computing_in_float32
-from trainer.phase_training import PhaseTraining
 from trainer.replicas import components, name_components, read
 from trainer.steps import Steps
 from trainer.training import PhaseRecord, TrainingData, _Training, fine_tune

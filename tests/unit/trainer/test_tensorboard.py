@@ -61,7 +61,9 @@ def test_all_phases_share_one_axis_of_steps_with_a_mark_where_a_phase_begins(log
     folder = logged.folder / ALL_PHASES
     epochs = [epoch for phase in logged.run.phases for epoch in phase.epochs]
     losses = scalars(folder / "eval", "epoch_loss")
-    assert losses == pytest.approx({4 * number: epoch.eval_log_loss for number, epoch in enumerate(epochs, 1)}, rel=1e-6)
+    assert losses == pytest.approx(
+        {4 * number: epoch.eval_log_loss for number, epoch in enumerate(epochs, 1)}, rel=1e-6
+    )
     phases = [(step, int(value)) for step, value in points(folder / "train", "phase")]
     assert phases == [(0, 1), (4, 1), (8, 1), (12, 1), (12, 2), (16, 2)]
     marks = [(step, value.item().decode()) for step, value in points(folder / "train", "phase_boundary")]
@@ -227,9 +229,7 @@ def test_watching_changes_no_bit(
 
 def without_norms(records: Any) -> Any:
     return tuple(
-        dataclasses.replace(
-            record, epochs=tuple(dataclasses.replace(epoch, norms={}) for epoch in record.epochs)
-        )
+        dataclasses.replace(record, epochs=tuple(dataclasses.replace(epoch, norms={}) for epoch in record.epochs))
         for record in records
     )
 
