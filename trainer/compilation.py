@@ -1,5 +1,7 @@
 """Whether XLA can compile what a plan trains: asked before the first step rather than at that of a later phase."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from trainer import freezing, model_pass
@@ -38,7 +40,7 @@ def _translate(setup: Setup, phase: PhaseSettings) -> None:
 
     def on_replica() -> None:
         if tf.distribute.get_replica_context().replica_id_in_sync_group == 0:
-            built = model_pass.build(model.logits, settings, model.trainable_variables, setup.weights_of_classes)
+            built: Any = model_pass.build(model.logits, settings, model.trainable_variables, setup.weights_of_classes)
             built.experimental_get_compiler_ir(*batch)(stage="hlo")
 
     with model_pass.explaining_what_does_not_compile(settings):

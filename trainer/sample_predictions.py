@@ -65,7 +65,7 @@ def draw(samples: Samples, probabilities: Array, labels: Sequence[str]) -> Array
     num_rows = -(-len(samples.pixels) // _NUM_COLUMNS)
     figure = Figure(figsize=(2.4 * _NUM_COLUMNS, 2.7 * num_rows), layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    all_axes = figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).flat
+    all_axes = list(figure.subplots(num_rows, _NUM_COLUMNS, squeeze=False).flat)
     for axes in all_axes:
         axes.set_axis_off()
     rows = _rows(samples, probabilities, labels)

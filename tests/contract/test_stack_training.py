@@ -53,12 +53,16 @@ def test_dropout_of_a_frozen_base_stays_active_in_training() -> None:
 def test_freezing_without_compile_takes_effect_for_batches_of_another_shape_only(data: Data) -> None:
     model, layer = two_layers()
     inputs, labels = data
-    model.fit(inputs, labels, batch_size=16, verbose=0)
-    layer.trainable = False
-    for num_examples, moves in ((16, True), (8, False)):
+
+    def moves(num_examples: int) -> bool:
         before = np.array(layer.kernel)
         model.train_on_batch(inputs[:num_examples], labels[:num_examples])
-        assert np.array_equal(before, np.array(layer.kernel)) != moves
+        return not np.array_equal(before, np.array(layer.kernel))
+
+    assert moves(16)
+    layer.trainable = False
+    assert moves(16)
+    assert not moves(8)
 
 
 def test_the_epoch_after_a_resume_is_remembered_by_the_next_fit(data: Data) -> None:
@@ -72,7 +76,8 @@ def test_the_epoch_after_a_resume_is_remembered_by_the_next_fit(data: Data) -> N
 def test_a_multi_optimizer_refuses_a_part_of_the_variables_that_it_was_built_for() -> None:
     """Why there is an optimizer per rate and age, see `trainer.optimizers`."""
     first, second = keras.Variable(1.0, name="first"), keras.Variable(1.0, name="second")
-    optimizer = keras.optimizers.MultiOptimizer(keras.optimizers.SGD(1.0), keras.optimizers.SGD(0.1))
+    each = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1), {"first": keras.optimizers.SGD(1.0)})
+    optimizer = keras.optimizers.MultiOptimizer(each)
     optimizer.build([first, second])
     with pytest.raises(ValueError):
         optimizer.apply([tf.constant(1.0)], [first])
@@ -82,21 +87,18 @@ def test_compile_must_be_called_in_the_scope_of_the_strategy(logical_cpus: int, 
     with make_strategy(logical_cpus).scope():
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
-    with pytest.raises(ValueError):
+    with pytest.raises(RuntimeError, match="Mixing different"):
         model.fit(*data, batch_size=16, verbose=0)
 
 
-def test_compiling_again_in_a_callback_makes_fit_fail_on_several_replicas(logical_cpus: int, data: Data) -> None:
-    strategy = make_strategy(logical_cpus)
-    with strategy.scope():
-        model, layer = two_layers()
+def test_compiling_again_in_a_callback_makes_fit_fail(data: Data) -> None:
+    """Why phases are calls of their own: a boundary cannot be moved by a callback."""
+    model, layer = two_layers()
 
     def unfreeze(epoch: int, logs: dict[str, float] | None = None) -> None:
-        with strategy.scope():
-            layer.trainable = False
-            model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+        layer.trainable = False
+        model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
 
-    with pytest.raises((RuntimeError, ValueError, tf.errors.OpError)):
-        model.fit(
-            *data, batch_size=16, epochs=3, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=unfreeze)], verbose=0
-        )
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=unfreeze)
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        model.fit(*data, batch_size=16, epochs=3, callbacks=[callback], verbose=0)

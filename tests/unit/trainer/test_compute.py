@@ -171,11 +171,16 @@ def test_the_scale_halves_at_an_overflow_and_doubles_after_enough_updates(
     assert values_of(scale) == {INITIAL_SCALE / 2}
     update()
     assert values_of(scale) == {INITIAL_SCALE}
+    for _ in range(2):
+        update()
+    assert values_of(scale) == {INITIAL_SCALE}
+    update()
+    assert values_of(scale) == {INITIAL_SCALE * 2}
 
 
 def overflows_on_the_last_replica(_: object) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
-    return tf.constant(context.replica_id_in_sync_group + 1 < context.num_replicas_in_sync)
+    return tf.less(context.replica_id_in_sync_group + 1, context.num_replicas_in_sync)
 
 
 @pytest.mark.slow
