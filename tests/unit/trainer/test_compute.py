@@ -145,6 +145,14 @@ def test_one_number_that_is_infinite_or_none_is_enough_to_leave_an_update_out(
     assert bool(are_finite(tensors)) == expected
 
 
+def test_auto_is_settled_before_training_by_what_the_devices_are_good_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what a step looks at to know whether the loss has a scale."""
+    plan = settings(compute={"precision": "auto"})
+    assert compute.resolve(plan, make_strategy(1)).compute.precision == "float32"
+    monkeypatch.setattr(precision, "precision_of_devices", lambda: "mixed_float16")
+    assert compute.resolve(plan, make_strategy(1)).compute.precision == "mixed_float16"
+
+
 @pytest.fixture(params=[1, 2], ids=["1 replica", "2 replicas"])
 def loss_scale(request: pytest.FixtureRequest) -> tuple[tf.distribute.Strategy, LossScale]:
     strategy = make_strategy(request.param)
