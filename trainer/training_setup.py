@@ -20,11 +20,19 @@ from trainer.workers import Workers
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What to train on and what to choose epochs by."""
+    """What to train on and what to choose epochs by.
+
+    Attributes:
+        train: the examples to train on.
+        eval: those to choose epochs by.
+        num_classes: that there are.
+        labels: their names, for pictures only; numbers where there are none.
+    """
 
     train: Split
     eval: Split
     num_classes: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ class Setup:
         strategy: on which devices.
         weights_of_classes: float32 [classes], or None.
         cache: for what frozen layers make of the images.
+        notes_norms: whether phases note how large gradients and updates are.
     """
 
     settings: ModelSettings
@@ -46,6 +55,7 @@ class Setup:
     strategy: tf.distribute.Strategy
     weights_of_classes: np.ndarray[Any, Any] | None
     cache: Store | NoStore = NO_STORE
+    notes_norms: bool = False
 
     @property
     def workers(self) -> Workers:
