@@ -60,7 +60,7 @@ def with_those_of_others(arrays: Mapping[str, Array], workers: Workers) -> dict[
     """
     if workers.num_workers == 1:
         return dict(arrays)
-    names = sorted(arrays)
+    names = sorted(filter(_is_of_a_replica, arrays))
     digests = workers.gather_digests(
         [hashlib.sha256(np.ascontiguousarray(arrays[n]).tobytes()).digest() for n in names]
     )
@@ -80,10 +80,17 @@ def own_of(arrays: Mapping[str, Array], workers: Workers) -> dict[str, Array]:
     return {name: arrays.get(_among_all(name, workers.first_replica), arrays[name]) for name in own}
 
 
+def _is_of_a_replica(name: str) -> bool:
+    """As `trainer.replicas.name_components` names them; what is not is the same for all."""
+    return all(part.isdecimal() for part in name.split("/")[-2:])
+
+
 def _replica(name: str) -> int:
-    return int(name.rpartition("/")[2])
+    return int(name.rpartition("/")[2]) if _is_of_a_replica(name) else 0
 
 
 def _among_all(name: str, first_replica: int) -> str:
+    if not _is_of_a_replica(name):
+        return name
     before, _, replica = name.rpartition("/")
     return f"{before}/{first_replica + int(replica)}"

@@ -127,7 +127,7 @@ class _Training:
         self._records: list[PhaseRecord] = []
         self._baseline: dict[str, Array] = {}
         self._carried: Carried | None = None
-        samples = sample_predictions.choose(setup.data.eval, setup.settings.seed) if curves.are_kept else None
+        samples = sample_predictions.choose(setup.data.eval, setup.settings.seed) if setup.notes_norms else None
         self._predictions = PredictionsOfPhases(samples) if samples is not None else None
 
     def run(self) -> tuple[PhaseRecord, ...]:
