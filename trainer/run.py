@@ -14,6 +14,8 @@ from trainer.record import TENSORBOARD_FOLDER, write_record
 from trainer.settings import ModelSettings
 from trainer.training import TrainingData, fine_tune
 from trainer.transform_graph import read_labels
+from trainer.warm_start.card import save
+from trainer.warm_start.origin import find_origin, open_warm_start
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class TrainingJob:
         model: gets the SavedModel of the last phase.
         baseline_model: gets the SavedModel of the last wholly frozen phase.
         training_record: gets the record and TensorBoard's event files.
+        warm_start: the exported model that training begins with; None for what the settings name, and with "latest" as
+            long as nothing has been pushed.
+        training_sha256: of what is trained on, and how; a later training that has the same does not begin with this
+            one's models.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
     """
@@ -38,6 +44,8 @@ class TrainingJob:
     baseline_model: str
     training_record: str
     checkpoints: str | None = None
+    warm_start: str | None = None
+    training_sha256: str = ""
 
 
 def run(
@@ -58,10 +66,12 @@ def run(
     devices.prepare(num_cpu_replicas, gpus)
     strategy = devices.make_strategy(num_cpu_replicas)
     labels = read_labels(job.transform_graph)
+    origin = job.warm_start or find_origin(settings.warm_start, None, job.training_sha256)
     data = TrainingData(
         train=open_split(job.train_examples, settings.image_size_px),
         eval=open_split(job.eval_examples, settings.image_size_px),
         num_classes=len(labels),
+        warm_start=open_warm_start(Path(origin), settings, labels) if origin is not None else None,
     )
     record = Path(job.training_record)
     checkpoints = Path(job.checkpoints) if job.checkpoints is not None else None
@@ -69,10 +79,11 @@ def run(
     def export_to(folder: str, model: Classifier) -> None:
         export(model, job.transform_graph, settings.image_size_px, folder)
         freeze_contract.check_export(model, folder)
+        save(model, settings, labels, folder, job.training_sha256)
 
     on_baseline = partial(export_to, job.baseline_model)
     model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
     export_to(job.model, model)
-    write_record(record, settings, phases, labels, compute.describe(settings, strategy))
+    write_record(record, settings, phases, labels, compute.describe(settings, strategy), data.warm_start)
     if checkpoints is not None:
         shutil.rmtree(checkpoints)

@@ -73,7 +73,9 @@ def fine_tune(
     folder = None
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
-        digest = training_state.training_digest(setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync)
+        digest = training_state.training_digest(
+            setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync, data.warm_start
+        )
         folder = CheckpointFolder(checkpoint_dir, digest)
     with listening_for_sigterm() as stop, memory.explaining_lack(settings.batch_size_per_replica):
         records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()

@@ -12,18 +12,22 @@ from trainer import compute, datasets, freezing, losses, rate_groups, replicas
 from trainer.activation_cache.store import Store
 from trainer.classifier import Classifier, build_classifier
 from trainer.datasets import Split
+from trainer.errors import ConfigurationError
 from trainer.phase_length import PhaseLength, length_of
 from trainer.settings import ModelSettings, PhaseSettings
 from trainer.stages import stages_of
+from trainer.warm_start.carrying_over import carry_over, without_pretrained
+from trainer.warm_start.origin import WarmStart
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What to train on and what to choose epochs by."""
+    """What to train on, what to choose epochs by, and the model to begin with; None for the pretrained weights."""
 
     train: Split
     eval: Split
     num_classes: int
+    warm_start: WarmStart | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,19 @@ def set_up(
     Raises:
         ConfigurationError, WeightsError: see `trainer.training.fine_tune`.
     """
+    if settings.warm_start_path is not None and data.warm_start is None:
+        raise ConfigurationError(
+            f"model.warm_start is {settings.warm_start!r}, but TrainingData has no warm_start; "
+            "`trainer.warm_start.origin.open_warm_start` makes it"
+        )
     settings = compute.resolve(settings, strategy)
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = build_classifier(settings, data.num_classes)
+        model = build_classifier(
+            settings if data.warm_start is None else without_pretrained(settings), data.num_classes
+        )
+    if data.warm_start is not None:
+        carry_over(data.warm_start, model, settings)
     shift_random_states(model, lambda replica: replica)
     for stage in stages_of(settings):  # a name that matches no layer is an error before the first epoch, not after it
         freezing.freeze(model, stage.phase)

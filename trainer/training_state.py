@@ -14,6 +14,7 @@ from trainer.history import EpochRecord, PhaseRecord
 from trainer.phase_settings import PhaseSettings
 from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
+from trainer.warm_start.origin import WarmStart
 
 # To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
 _FORMAT = 3
@@ -61,11 +62,21 @@ def from_json(values: Any) -> TrainingState:
     return TypeAdapter(TrainingState).validate_json(json.dumps(values))
 
 
-def training_digest(settings: ModelSettings, splits: dict[str, Split], num_classes: int, num_replicas: int) -> str:
-    """One digest of everything that decides what a training gives; reads all training data."""
+def training_digest(
+    settings: ModelSettings,
+    splits: dict[str, Split],
+    num_classes: int,
+    num_replicas: int,
+    warm_start: WarmStart | None = None,
+) -> str:
+    """One digest of everything that decides what a training gives; reads all training data.
+
+    Of a model that it begins with, the content counts, not the place.
+    """
     parts = {
         "format": _FORMAT,
-        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps", "cache"}),
+        "settings": settings.model_dump(mode="json", exclude={"warm_start", "checkpoint_every_steps", "cache"}),
+        "warm_start": None if warm_start is None else [warm_start.sha256, *warm_start.labels],
         "splits": {name: _digest_of_files(split.files) for name, split in splits.items()},
         "num_classes": num_classes,
         "num_replicas": num_replicas,

@@ -18,10 +18,11 @@ from components.gate.rules import (
 )
 from components.gate.settings import GateSettings
 from components.gate.smoke_test import TOLERANCE, SmokeTest
+from components.gate.statistics.example_weights import num_equal_examples
 from components.gate.statistics.power import Design, accuracy_spread
 from components.gate.subsets import subset_rules
 from components.gate.tables import class_rows, metric_rows, slice_rows
-from components.gate.verdict_schema import Power, RuleOutcome, Verdict, readable
+from components.gate.verdict_schema import ExampleWeights, Power, RuleOutcome, Verdict, readable
 from components.gate.words import METRIC_NAMES, listed, signed
 
 POWER = 0.8
@@ -96,6 +97,7 @@ def judge(evidence: Evidence, settings: GateSettings, stopgap: Stopgap | None = 
         mcnemar_production=production.mcnemar() if production else None,
         power=power,
         num_test_examples=len(evidence.predictions.examples.labels),
+        example_weights=_example_weights(evidence),
         num_shared_examples=production.num_examples if production else None,
         shared_labels=tuple(map(readable, production.labels)) if production else None,
         models=dict(evidence.models),
@@ -127,12 +129,18 @@ def _sentence(
 def _power(comparison: Comparison, settings: GateSettings) -> Power | None:
     if settings.min_gain is None or not comparison.is_computable:
         return None
-    gained, lost, size = (int(part) for part in comparison.counts().arrays())
-    is_accuracy = settings.metric == "accuracy"
-    spread = accuracy_spread(gained, lost, size) if is_accuracy else comparison.spread(settings.metric)
+    gained, lost, worth = (float(part) for part in comparison.effective_counts().arrays())
+    is_accuracy, size = settings.metric == "accuracy", comparison.num_examples
+    # How many of the examples tell as much as one would if all counted alike: 1 where they do.
+    per_equal = size / worth
+    spread = (
+        accuracy_spread(gained, lost, worth) * math.sqrt(per_equal)
+        if is_accuracy
+        else comparison.spread(settings.metric)
+    )
     if not math.isfinite(spread):
         return None
-    design = Design(settings.alpha, POWER, settings.min_gain, spread, size, 1.0 if is_accuracy else 0.0)
+    design = Design(settings.alpha, POWER, settings.min_gain, spread, size, per_equal if is_accuracy else 0.0)
     observed = comparison.gain(settings.metric).value or 0.0
     return Power(
         power=POWER,
@@ -146,7 +154,10 @@ def _power(comparison: Comparison, settings: GateSettings) -> Power | None:
 def _warnings(
     evidence: Evidence, rules: tuple[RuleOutcome, ...], power: Power | None, settings: GateSettings
 ) -> list[str]:
-    found = [*_power_warnings(power, len(evidence.predictions.examples.labels), settings)]
+    found = [
+        *_weight_warnings(_example_weights(evidence), len(evidence.predictions.examples.labels)),
+        *_power_warnings(power, len(evidence.predictions.examples.labels), settings),
+    ]
     small = [
         rule.subset or ""
         for rule in rules
@@ -160,6 +171,30 @@ def _warnings(
         if num_wrong:
             found.append(f"the scores of the {model} model are not numbers for {num_wrong:,} test examples")
     return [*found, *_class_warnings(evidence)]
+
+
+def _example_weights(evidence: Evidence) -> ExampleWeights | None:
+    if evidence.predictions.examples.weights is None:
+        return None
+    weights = np.array(evidence.predictions.examples.weights)
+    above_0 = weights[weights > 0]
+    return ExampleWeights(
+        smallest=float(above_0.min()),
+        largest=float(above_0.max()),
+        num_left_out=int((weights == 0).sum()),
+        num_equal_examples=num_equal_examples(above_0),
+    )
+
+
+def _weight_warnings(weights: ExampleWeights | None, size: int) -> list[str]:
+    if weights is None:
+        return []
+    left_out = f"; {weights.num_left_out:,} of weight 0 do not count" if weights.num_left_out else ""
+    return [
+        f"the test examples count by their weights, from {weights.smallest:g} to {weights.largest:g}: the {size:,} "
+        f"tell as much as {weights.num_equal_examples:,.0f} that count alike{left_out}; McNemar's test alone counts "
+        "each once"
+    ]
 
 
 def _power_warnings(power: Power | None, size: int, settings: GateSettings) -> list[str]:

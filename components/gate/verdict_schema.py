@@ -53,7 +53,7 @@ class Gain(Settings):
         value: the difference, in the direction that is better; None where it could not be computed.
         interval: of it; None where it could not be computed.
         p_value: one-sided, of a gain this large if the models were equal: McNemar's exact test for accuracy, a paired
-            randomisation test otherwise.
+            randomisation test otherwise, and for accuracy by weights, too.
     """
 
     value: float | None
@@ -178,7 +178,7 @@ class RuleOutcome(Settings):
 
 
 class McNemar(Settings):
-    """Test examples on which exactly one of two models is right.
+    """Test examples on which exactly one of two models is right; each counts once, whatever it weighs.
 
     Attributes:
         num_gained: the candidate alone is right.
@@ -207,6 +207,22 @@ class Power(Settings):
     resolution: float
     num_examples_for_min_gain: int | None = None
     num_examples_for_observed_gain: int | None = None
+
+
+class ExampleWeights(Settings):
+    """That test examples count by weights: every metric, interval and test does, but McNemar's.
+
+    Attributes:
+        smallest: weight above 0.
+        largest: weight.
+        num_left_out: examples of weight 0.
+        num_equal_examples: how many examples that count alike would tell as much (Kish's effective sample size).
+    """
+
+    smallest: float
+    largest: float
+    num_left_out: int
+    num_equal_examples: float
 
 
 class Latency(Settings):
@@ -280,6 +296,7 @@ class Verdict(Settings):
         mcnemar_production: the same for the production model.
         power: what the test set could have shown; None where no gain is asked for.
         num_test_examples: how many examples all this was computed on.
+        example_weights: by which they count; None where all count alike.
         num_shared_examples: how many of them are of classes that candidate and production share; None without one.
         shared_labels: these classes; None without a production model.
         models: "candidate", "baseline" and, where there is one, "production".
@@ -300,6 +317,7 @@ class Verdict(Settings):
     mcnemar_production: McNemar | None = None
     power: Power | None = None
     num_test_examples: int
+    example_weights: ExampleWeights | None = None
     num_shared_examples: int | None = None
     shared_labels: Annotated[tuple[str, ...] | None, Field(strict=False)] = None
     models: dict[Literal["candidate", "baseline", "production"], ModelFacts]

@@ -16,7 +16,8 @@ class Design:
         min_gain: what the bound must exceed.
         spread: standard deviation of the gain times the square root of the number of examples.
         num_examples: of the test set.
-        continuity: by how many examples the bound is moved; 1 for accuracy, whose test counts whole examples.
+        continuity: by how many examples the bound is moved; 1 for accuracy, whose test counts whole examples, or more
+            where these count by weights and so tell less.
     """
 
     alpha: float
@@ -45,7 +46,7 @@ class Design:
         # distance = a / sqrt(n) + c / n, solved for sqrt(n).
         a, c = self._quantiles * self.spread, self.continuity
         root = (a + math.sqrt(a * a + 4 * distance * c)) / (2 * distance)
-        least = math.log(1 / self.alpha, 2) / distance if self.continuity else 1
+        least = c * math.log(1 / self.alpha, 2) / distance if c else 1
         return math.ceil(max(root * root, least))
 
     @property
@@ -55,10 +56,10 @@ class Design:
     @property
     def _least(self) -> float:
         """McNemar's test needs log2(1/alpha) gained examples at the very least."""
-        return math.ceil(math.log2(1 / self.alpha)) / self.num_examples if self.continuity else 0.0
+        return self.continuity * math.ceil(math.log2(1 / self.alpha)) / self.num_examples
 
 
-def accuracy_spread(num_gained: int, num_lost: int, num_examples: int) -> float:
+def accuracy_spread(num_gained: float, num_lost: float, num_examples: float) -> float:
     """`Design.spread` of a difference of accuracies, from the share of examples on which the models differ.
 
     One example on which they differ and one on which they do not are added: that none was seen does not mean that there
