@@ -131,16 +131,15 @@ def _power(comparison: Comparison, settings: GateSettings) -> Power | None:
         return None
     gained, lost, worth = (float(part) for part in comparison.effective_counts().arrays())
     is_accuracy, size = settings.metric == "accuracy", comparison.num_examples
-    # How many of the examples tell as much as one would if all counted alike: 1 where they do.
-    per_equal = size / worth
+    # By weights, `size` examples tell what `worth` would that count alike; the spread is that of one of the former.
     spread = (
-        accuracy_spread(gained, lost, worth) * math.sqrt(per_equal)
+        accuracy_spread(gained, lost, worth) * math.sqrt(size / worth)
         if is_accuracy
         else comparison.spread(settings.metric)
     )
     if not math.isfinite(spread):
         return None
-    design = Design(settings.alpha, POWER, settings.min_gain, spread, size, per_equal if is_accuracy else 0.0)
+    design = Design(settings.alpha, POWER, settings.min_gain, spread, size, 1.0 if is_accuracy else 0.0)
     observed = comparison.gain(settings.metric).value or 0.0
     return Power(
         power=POWER,

@@ -121,7 +121,8 @@ def outcomes_of(
     if not counts:
         return
     gained, lost, size = (np.array(part) for part in zip(*(count.arrays() for count in counts), strict=True))
-    within = holm(superiority_p_value(PairedCounts(gained, lost, size), -margin))
+    continuity = np.array([count.continuity for count in counts])
+    within = holm(superiority_p_value(PairedCounts(gained, lost, size, continuity), -margin))
     harmed = holm(mcnemar_gain_p_value(lost, gained) if harms is None else harms)
     for p_within, p_harmed in zip(within.tolist(), harmed.tolist(), strict=True):
         if p_within <= alpha:

@@ -76,11 +76,12 @@ def find_origin(asked: str, push_destination: str | Path | None = None, training
 
     Raises:
         ThawError: the folder that is asked for holds no such model.
+        ConfigurationError: "latest" cannot be sought there.
     """
     if asked == NO_WARM_START:
         return None
     if asked == LATEST:
-        return _newest_other(Path(push_destination), training_sha256) if push_destination is not None else None
+        return _latest(push_destination, training_sha256) if push_destination is not None else None
     folder = Path(asked)
     found = folder if is_version(folder) else _newest_other(folder, training_sha256)
     if found is None:
@@ -89,6 +90,14 @@ def find_origin(asked: str, push_destination: str | Path | None = None, training
             f"{REMEDY}"
         )
     return found
+
+
+def _latest(push_destination: str | Path, training_sha256: str) -> Path | None:
+    if "://" in str(push_destination):
+        raise ConfigurationError(
+            f"model.warm_start is latest, but {str(push_destination)!r} is in no file system that is mounted; {REMEDY}"
+        )
+    return _newest_other(Path(push_destination), training_sha256)
 
 
 def _newest_other(versions: Path, training_sha256: str) -> Path | None:

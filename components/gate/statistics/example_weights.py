@@ -54,16 +54,16 @@ def effective_counts(gained: NDArray[np.bool_], lost: NDArray[np.bool_], weights
     shares = weights / weights.sum()
     share_gained, share_lost = float(shares @ gained), float(shares @ lost)
     gain = share_gained - share_lost
-    deviations = gained.astype(np.float64) - lost - gain
+    deviations = np.asarray(gained.astype(np.float64) - lost - gain, np.float64)
     size = _effective_size(share_gained + share_lost - gain**2, deviations, shares)
-    return PairedCounts(size * share_gained, size * share_lost, size)
+    return PairedCounts(size * share_gained, size * share_lost, size, size / len(weights))
 
 
 def effective_share(is_right: NDArray[np.bool_], weights: Floats) -> tuple[float, float]:
     """The number of right ones among so many equal examples as tell what these do, and their number."""
     shares = weights / weights.sum()
     share = float(shares @ is_right)
-    size = _effective_size(share * (1 - share), is_right - share, shares)
+    size = _effective_size(share * (1 - share), np.asarray(is_right - share, np.float64), shares)
     return size * share, size
 
 

@@ -16,8 +16,7 @@ class Design:
         min_gain: what the bound must exceed.
         spread: standard deviation of the gain times the square root of the number of examples.
         num_examples: of the test set.
-        continuity: by how many examples the bound is moved; 1 for accuracy, whose test counts whole examples, or more
-            where these count by weights and so tell less.
+        continuity: by how many examples the bound is moved; 1 for accuracy, whose test counts whole examples.
     """
 
     alpha: float
@@ -46,7 +45,7 @@ class Design:
         # distance = a / sqrt(n) + c / n, solved for sqrt(n).
         a, c = self._quantiles * self.spread, self.continuity
         root = (a + math.sqrt(a * a + 4 * distance * c)) / (2 * distance)
-        least = c * math.log(1 / self.alpha, 2) / distance if c else 1
+        least = math.log(1 / self.alpha, 2) / distance if self.continuity else 1
         return math.ceil(max(root * root, least))
 
     @property
@@ -56,7 +55,7 @@ class Design:
     @property
     def _least(self) -> float:
         """McNemar's test needs log2(1/alpha) gained examples at the very least."""
-        return self.continuity * math.ceil(math.log2(1 / self.alpha)) / self.num_examples
+        return math.ceil(math.log2(1 / self.alpha)) / self.num_examples if self.continuity else 0.0
 
 
 def accuracy_spread(num_gained: float, num_lost: float, num_examples: float) -> float:

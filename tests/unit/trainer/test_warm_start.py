@@ -258,6 +258,8 @@ def test_a_folder_without_a_model_and_latest_without_a_pipeline_are_told(
 ) -> None:
     with pytest.raises(ThawError, match="no exported model in"):
         find_origin(str(tmp_path))
+    with pytest.raises(ConfigurationError, match="is in no file system that is mounted"):
+        find_origin("latest", "gs://bucket/served")
     with pytest.raises(ConfigurationError, match="only the pipeline knows where models are pushed"):
         trainer.fine_tune(digits, digits, settings(warm_start="latest"))
     with pytest.raises(ConfigurationError, match="TrainingData has no warm_start"):
