@@ -7,6 +7,7 @@ import numpy as np
 
 from components.gate.comparison import Comparison
 from components.gate.evidence import Evidence
+from components.gate.example_weights import example_weights, weight_warnings
 from components.gate.rules import (
     baseline_rules,
     beats_production,
@@ -18,11 +19,10 @@ from components.gate.rules import (
 )
 from components.gate.settings import GateSettings
 from components.gate.smoke_test import TOLERANCE, SmokeTest
-from components.gate.statistics.example_weights import num_equal_examples
 from components.gate.statistics.power import Design, accuracy_spread
 from components.gate.subsets import subset_rules
 from components.gate.tables import class_rows, metric_rows, slice_rows
-from components.gate.verdict_schema import ExampleWeights, Power, RuleOutcome, Verdict, readable
+from components.gate.verdict_schema import Power, RuleOutcome, Verdict, readable
 from components.gate.words import METRIC_NAMES, listed, signed
 
 POWER = 0.8
@@ -97,7 +97,7 @@ def judge(evidence: Evidence, settings: GateSettings, stopgap: Stopgap | None = 
         mcnemar_production=production.mcnemar() if production else None,
         power=power,
         num_test_examples=len(evidence.predictions.examples.labels),
-        example_weights=_example_weights(evidence),
+        example_weights=example_weights(evidence.predictions.examples.weights),
         num_shared_examples=production.num_examples if production else None,
         shared_labels=tuple(map(readable, production.labels)) if production else None,
         models=dict(evidence.models),
@@ -153,9 +153,10 @@ def _power(comparison: Comparison, settings: GateSettings) -> Power | None:
 def _warnings(
     evidence: Evidence, rules: tuple[RuleOutcome, ...], power: Power | None, settings: GateSettings
 ) -> list[str]:
+    size = len(evidence.predictions.examples.labels)
     found = [
-        *_weight_warnings(_example_weights(evidence), len(evidence.predictions.examples.labels)),
-        *_power_warnings(power, len(evidence.predictions.examples.labels), settings),
+        *weight_warnings(example_weights(evidence.predictions.examples.weights), size),
+        *_power_warnings(power, size, settings),
     ]
     small = [
         rule.subset or ""
@@ -170,30 +171,6 @@ def _warnings(
         if num_wrong:
             found.append(f"the scores of the {model} model are not numbers for {num_wrong:,} test examples")
     return [*found, *_class_warnings(evidence)]
-
-
-def _example_weights(evidence: Evidence) -> ExampleWeights | None:
-    if evidence.predictions.examples.weights is None:
-        return None
-    weights = np.array(evidence.predictions.examples.weights)
-    above_0 = weights[weights > 0]
-    return ExampleWeights(
-        smallest=float(above_0.min()),
-        largest=float(above_0.max()),
-        num_left_out=int((weights == 0).sum()),
-        num_equal_examples=num_equal_examples(above_0),
-    )
-
-
-def _weight_warnings(weights: ExampleWeights | None, size: int) -> list[str]:
-    if weights is None:
-        return []
-    left_out = f"; {weights.num_left_out:,} of weight 0 do not count" if weights.num_left_out else ""
-    return [
-        f"the test examples count by their weights, from {weights.smallest:g} to {weights.largest:g}: the {size:,} "
-        f"tell as much as {weights.num_equal_examples:,.0f} that count alike{left_out}; McNemar's test alone counts "
-        "each once"
-    ]
 
 
 def _power_warnings(power: Power | None, size: int, settings: GateSettings) -> list[str]:

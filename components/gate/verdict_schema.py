@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from components.gate.example_weights import ExampleWeights
 from components.gate.settings import GateSettings, Metric
 from trainer.files import flush
 from trainer.settings import Settings
@@ -207,22 +208,6 @@ class Power(Settings):
     resolution: float
     num_examples_for_min_gain: int | None = None
     num_examples_for_observed_gain: int | None = None
-
-
-class ExampleWeights(Settings):
-    """That test examples count by weights: every metric, interval and test does, but McNemar's.
-
-    Attributes:
-        smallest: weight above 0.
-        largest: weight.
-        num_left_out: examples of weight 0.
-        num_equal_examples: how many examples that count alike would tell as much (Kish's effective sample size).
-    """
-
-    smallest: float
-    largest: float
-    num_left_out: int
-    num_equal_examples: float
 
 
 class Latency(Settings):

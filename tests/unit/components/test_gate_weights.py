@@ -178,31 +178,45 @@ def test_effective_counts_of_equal_weights_are_the_counts_and_heavy_differences_
     assert relative(np.full(3, 0.1)) is None
 
 
+def a_tenth_is_heavy(random: np.random.Generator, size: int) -> np.ndarray:
+    return np.where(random.random(size) < 0.1, 10.0, 1.0)
+
+
+def spread_out(random: np.random.Generator, size: int) -> np.ndarray:
+    return np.exp(random.normal(0, 1, size))
+
+
+# How weights are drawn, and how often two models differ on a heavy example and on a light one.
 WORLDS = {
-    "spread out": (lambda random, size: np.exp(random.normal(0, 1, size)), 0.12, 0.12),
-    "the heavy ones differ more": (lambda random, size: np.where(random.random(size) < 0.1, 10.0, 1.0), 0.4, 0.05),
-    "the light ones differ more": (lambda random, size: np.where(random.random(size) < 0.1, 10.0, 1.0), 0.02, 0.2),
+    "spread out": (spread_out, 0.12, 0.12),
+    "the heavy ones differ more": (a_tenth_is_heavy, 0.4, 0.05),
+    "the heavy ones alone differ": (a_tenth_is_heavy, 0.2, 0.0),
+    "the light ones differ more": (a_tenth_is_heavy, 0.02, 0.2),
 }
 
 
 @pytest.mark.parametrize("name", WORLDS)
-@pytest.mark.parametrize("size", [50, 400])
-def test_a_gain_by_weight_that_is_not_there_passes_no_more_often_than_alpha_says(name: str, size: int) -> None:
-    """Simulated test sets of two equal models; what passes is what the gate lets pass: the bound and the exact test."""
+@pytest.mark.parametrize("advantage", [0.0, 0.5])
+@pytest.mark.parametrize("size", [50, 200])
+def test_bounds_and_test_by_weight_err_no_more_often_than_alpha_says(name: str, size: int, advantage: float) -> None:
+    """Simulated test sets of two models, of which one has a known advantage where they differ, or none."""
     draw, if_heavy, if_light = WORLDS[name]
-    random, num_runs = np.random.default_rng(size), 1000
+    random, num_runs = np.random.default_rng(size), 500
     counts, p_values = [], []
     for _ in range(num_runs):
         weights = draw(random, size)
         differs = random.random(size) < np.where(weights > 5, if_heavy, if_light)
-        gained = differs & (random.random(size) < 0.5)
+        gained = differs & (random.random(size) < 0.5 + advantage / 2)
         found = effective_counts(gained, differs & ~gained, weights)
         counts.append((*found.arrays(), found.continuity))
         p_values.append(sign_flip_p_value(weights[gained], weights[differs & ~gained], 500, 0))
-    low, _ = gain_bounds(PairedCounts(*np.array(counts).T), 0.05)
+    many = draw(np.random.default_rng(0), 1_000_000)
+    truth = advantage * np.average(np.where(many > 5, if_heavy, if_light), weights=many)
+    low, high = gain_bounds(PairedCounts(*np.array(counts).T), 0.05)
     limit = 0.05 + 3 * np.sqrt(0.05 * 0.95 / num_runs)
-    assert np.mean(np.array(p_values) <= 0.05) <= limit
-    assert np.mean((low > 0) & (np.array(p_values) <= 0.05)) <= limit
+    assert np.mean(low > truth + 1e-9) <= limit
+    assert np.mean(high < truth - 1e-9) <= limit
+    assert advantage or np.mean(np.array(p_values) <= 0.05) <= limit
 
 
 def test_models_that_never_differ_cannot_be_told_apart_from_a_few_heavy_examples() -> None:
