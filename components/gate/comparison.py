@@ -70,7 +70,9 @@ class Comparison:
     @property
     def largest_share(self) -> float:
         """By how much at most one example can move an accuracy."""
-        return 1 / self.num_examples if self.weights is None else float(self.weights.max() / self.weights.sum())
+        if self.weights is None:
+            return 1 / max(1, self.num_examples)
+        return float(self.weights.max() / self.weights.sum())
 
     @cached_property
     def is_computable(self) -> bool:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from trainer.warm_start import FOLDER
 WEIGHTS_FILE = "model.weights.h5"
 CARD_FILE = "warm_start.json"
 REMEDY = "name another version, or set model.warm_start to none to begin with the pretrained weights"
+
+_LOGGER = logging.getLogger(__name__)
 
 # To be raised when the same card would stand for other weights.
 _FORMAT = 1
@@ -65,7 +68,9 @@ def save(
     card = Card(settings.backbone, settings.image_size_px, tuple(labels), training_sha256, sha256_of(weights))
     # json escapes what is not ASCII, and with it bytes of class folders that are not UTF-8.
     (place / CARD_FILE).write_text(json.dumps(dataclasses.asdict(card), indent=2) + "\n", encoding="ascii")
-    return weights.stat().st_size / 2**20
+    size_mib = weights.stat().st_size / 2**20
+    _LOGGER.info("%.1f MiB of weights that a later training can begin with are in %s", size_mib, place)
+    return size_mib
 
 
 def digest_of(folder: Path) -> str:
