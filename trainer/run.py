@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from trainer import compute, devices, freeze_contract
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
@@ -20,7 +21,7 @@ from trainer.warm_start.origin import find_origin, open_warm_start
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Where a training job reads and writes; all are paths of folders.
+    """Where a training job reads and writes; all but `cache` are paths of folders.
 
     Attributes:
         train_examples: transformed examples of the training split.
@@ -35,6 +36,7 @@ class TrainingJob:
             one's models.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
+        cache: where activations of frozen layers are kept, shared with other trainings.
     """
 
     train_examples: str
@@ -44,6 +46,7 @@ class TrainingJob:
     baseline_model: str
     training_record: str
     checkpoints: str | None = None
+    cache: Store | NoStore = NO_STORE
     warm_start: str | None = None
     training_sha256: str = ""
 
@@ -71,6 +74,7 @@ def run(
         train=open_split(job.train_examples, settings.image_size_px),
         eval=open_split(job.eval_examples, settings.image_size_px),
         num_classes=len(labels),
+        labels=tuple(labels),
         warm_start=open_warm_start(Path(origin), settings, labels) if origin is not None else None,
     )
     record = Path(job.training_record)
@@ -82,7 +86,9 @@ def run(
         save(model, settings, labels, folder, job.training_sha256)
 
     on_baseline = partial(export_to, job.baseline_model)
-    model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
+    model, phases = fine_tune(
+        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, job.cache
+    )
     export_to(job.model, model)
     write_record(record, settings, phases, labels, compute.describe(settings, strategy), data.warm_start)
     if checkpoints is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import compute, datasets, freezing, losses, rate_groups, replicas
-from trainer.activation_cache.store import Store
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.classifier import Classifier, build_classifier
 from trainer.datasets import Split
 from trainer.errors import ConfigurationError
@@ -22,11 +22,20 @@ from trainer.warm_start.origin import WarmStart
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What to train on, what to choose epochs by, and the model to begin with; None for the pretrained weights."""
+    """What to train on and what to choose epochs by.
+
+    Attributes:
+        train: the examples to train on.
+        eval: those to choose epochs by.
+        num_classes: that there are.
+        labels: their names, for pictures only; numbers where there are none.
+        warm_start: the model to begin with; None for the pretrained weights.
+    """
 
     train: Split
     eval: Split
     num_classes: int
+    labels: tuple[str, ...] = ()
     warm_start: WarmStart | None = None
 
 
@@ -40,7 +49,8 @@ class Setup:
         model: that is trained.
         strategy: on which devices.
         weights_of_classes: float32 [classes], or None.
-        cache: for what frozen layers make of the images; None for none.
+        cache: for what frozen layers make of the images.
+        notes_norms: whether phases note how large gradients and updates are.
     """
 
     settings: ModelSettings
@@ -48,7 +58,8 @@ class Setup:
     model: Classifier
     strategy: tf.distribute.Strategy
     weights_of_classes: np.ndarray[Any, Any] | None
-    cache: Store | None = None
+    cache: Store | NoStore = NO_STORE
+    notes_norms: bool = False
 
     @property
     def global_batch_size(self) -> int:
@@ -61,7 +72,7 @@ class Setup:
 
 
 def set_up(
-    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | None = None
+    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | NoStore = NO_STORE
 ) -> Setup:
     """Builds the model, and checks what can be checked of the plan before anything trains.
 

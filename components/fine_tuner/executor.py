@@ -11,6 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.fine_tuner import cache_place
 from components.fine_tuner.warm_start import checked_origin, training_sha256
 from trainer.run import TrainingJob, run
 from trainer.settings import ModelSettings
@@ -26,6 +27,7 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         origin = checked_origin(input_dict, exec_properties)
+        place = cache_place.from_environment()
         job = TrainingJob(
             train_examples=artifact_utils.get_split_uri(input_dict["examples"], "train"),
             eval_examples=artifact_utils.get_split_uri(input_dict["examples"], "eval"),
@@ -36,8 +38,10 @@ class Executor(base_executor.BaseExecutor):
             checkpoints=checkpoint_folder(input_dict, output_dict, exec_properties),
             warm_start=None if origin is None else str(origin),
             training_sha256=training_sha256(input_dict, exec_properties),
+            cache=place.store(),
         )
         settings = ModelSettings.model_validate_json(exec_properties["model_settings"])
+        settings = settings.model_copy(update={"cache": place.mode})
         gpus = exec_properties.get("gpus")
         run(job, settings, exec_properties.get("num_cpu_replicas"), None if gpus is None else json.loads(gpus))
 

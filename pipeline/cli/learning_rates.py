@@ -133,6 +133,7 @@ def _timed(
 
 def _survey(configuration: Configuration, examples: str, transform_graph: str) -> "tuple[SurveyedPhase, ...]":
     from trainer import devices
+    from trainer.activation_cache.store import store_at
     from trainer.datasets import open_split
     from trainer.search.survey import survey
     from trainer.training import TrainingData
@@ -145,8 +146,10 @@ def _survey(configuration: Configuration, examples: str, transform_graph: str) -
     origin = find_origin(configuration.model.warm_start, configuration.infrastructure.push_destination)
     warm_start = open_warm_start(origin, configuration.model, labels) if origin is not None else None
     data = TrainingData(train=train, eval=evaluated, num_classes=len(labels), warm_start=warm_start)
-    strategy = devices.make_strategy(configuration.infrastructure.num_cpu_replicas)
-    return survey(configuration.model, data, strategy)
+    infrastructure = configuration.infrastructure
+    strategy = devices.make_strategy(infrastructure.num_cpu_replicas)
+    cache = store_at(infrastructure.cache_folder, infrastructure.cache.max_gib)
+    return survey(configuration.model, data, strategy, cache)
 
 
 def _draw(found: Sequence["SurveyedPhase"], root: Path) -> Path:
