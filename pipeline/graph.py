@@ -52,6 +52,7 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         settings=model,
         num_cpu_replicas=infrastructure.num_cpu_replicas,
         gpus=infrastructure.gpus,
+        push_destination=str(infrastructure.push_destination),
     )
     evaluator = Evaluator(
         examples=example_gen.outputs["examples"],

@@ -17,6 +17,8 @@ from trainer.record import TENSORBOARD_FOLDER, write_record
 from trainer.settings import ModelSettings
 from trainer.training import TrainingData, fine_tune
 from trainer.transform_graph import read_labels
+from trainer.warm_start.card import save
+from trainer.warm_start.origin import find_origin, open_warm_start
 from trainer.workers import Workers
 
 
@@ -31,6 +33,10 @@ class TrainingJob:
         model: gets the SavedModel of the last phase.
         baseline_model: gets the SavedModel of the last wholly frozen phase.
         training_record: gets the record and TensorBoard's event files.
+        warm_start: the exported model that training begins with; None for what the settings name, and with "latest" as
+            long as nothing has been pushed.
+        training_sha256: of what is trained on, and how; a later training that has the same does not begin with this
+            one's models.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
         cache: where activations of frozen layers are kept, shared with other trainings.
@@ -44,6 +50,8 @@ class TrainingJob:
     training_record: str
     checkpoints: str | None = None
     cache: Store | NoStore = NO_STORE
+    warm_start: str | None = None
+    training_sha256: str = ""
 
 
 def run(
@@ -79,11 +87,13 @@ def train_on(strategy: tf.distribute.Strategy, job: TrainingJob, settings: Model
     """
     workers = Workers(strategy)
     labels = read_labels(job.transform_graph)
+    origin = job.warm_start or find_origin(settings.warm_start, None, job.training_sha256)
     data = TrainingData(
         train=open_split(job.train_examples, settings.image_size_px),
         eval=open_split(job.eval_examples, settings.image_size_px),
         num_classes=len(labels),
         labels=tuple(labels),
+        warm_start=open_warm_start(Path(origin), settings, labels) if origin is not None else None,
     )
     record = Path(job.training_record)
     checkpoints = Path(job.checkpoints) if job.checkpoints is not None else None
@@ -95,6 +105,7 @@ def train_on(strategy: tf.distribute.Strategy, job: TrainingJob, settings: Model
         if workers.num_workers > 1:
             forget_devices(folder)
         freeze_contract.check_export(model, folder)
+        save(model, settings, labels, folder, job.training_sha256)
 
     on_baseline = partial(export_to, job.baseline_model)
     model, phases = fine_tune(
@@ -102,7 +113,7 @@ def train_on(strategy: tf.distribute.Strategy, job: TrainingJob, settings: Model
     )
     export_to(job.model, model)
     if workers.is_chief:
-        write_record(record, settings, phases, labels, compute.describe(settings, strategy))
+        write_record(record, settings, phases, labels, compute.describe(settings, strategy), data.warm_start)
         if checkpoints is not None:
             shutil.rmtree(checkpoints)
     with workers.explaining_loss():

@@ -101,7 +101,9 @@ def _folder_of(checkpoint_dir: Path | None, setup: Setup) -> SharedCheckpoints |
         return None
     data, num_replicas = setup.data, setup.strategy.num_replicas_in_sync
     splits = {"train": data.train, "eval": data.eval}
-    digest = training_state.training_digest(setup.settings, splits, data.num_classes, num_replicas, workers.num_workers)
+    digest = training_state.training_digest(
+        setup.settings, splits, data.num_classes, num_replicas, data.warm_start, workers.num_workers
+    )
     if workers.num_workers > 1:
         weights = str(sorted(freeze_contract.digest_variables(setup.model).items()))
         workers.must_agree(("settings, data or versions", digest), ("pretrained weights", weights))

@@ -12,6 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.fine_tuner import cache_place
+from components.fine_tuner.warm_start import checked_origin, training_sha256
 from trainer import cluster
 from trainer.errors import ThawError
 from trainer.run import TrainingJob, run
@@ -28,6 +29,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
+        origin = checked_origin(input_dict, exec_properties)
         place = cache_place.from_environment()
         job = TrainingJob(
             train_examples=artifact_utils.get_split_uri(input_dict["examples"], "train"),
@@ -37,6 +39,8 @@ class Executor(base_executor.BaseExecutor):
             baseline_model=_serving_dir(output_dict["baseline_model"]),
             training_record=artifact_utils.get_single_uri(output_dict["training_record"]),
             checkpoints=checkpoint_folder(input_dict, output_dict, exec_properties),
+            warm_start=None if origin is None else str(origin),
+            training_sha256=training_sha256(input_dict, exec_properties),
             cache=place.store(),
         )
         settings = ModelSettings.model_validate_json(exec_properties["model_settings"])

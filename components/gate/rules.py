@@ -40,17 +40,17 @@ def _agreement(evidence: Evidence) -> RuleOutcome:
             metric,
             found := evidence.against_baseline.value(metric, side),
             theirs := evidence.evaluation.metrics[model].get(metric),
-            size,
+            evidence.against_baseline.largest_share,
         )
     ]
     words = "; ".join(wrong) if wrong else "accuracy and log loss of the predictions are those that TFMA found"
     return _verdict_of("evaluation", "predictions agree with TFMA", not wrong, words, num_examples=size)
 
 
-def _is_close(metric: Metric, found: float | None, theirs: float | None, num_examples: int) -> bool:
+def _is_close(metric: Metric, found: float | None, theirs: float | None, share: float) -> bool:
     if found is None or theirs is None:
         return False
-    limit = _MOST_OTHER_ANSWERS / num_examples + 1e-6 if metric == "accuracy" else _MOST_LOG_LOSS_APART * max(1, theirs)
+    limit = _MOST_OTHER_ANSWERS * share + 1e-6 if metric == "accuracy" else _MOST_LOG_LOSS_APART * max(1, theirs)
     return abs(found - theirs) <= limit
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from components.gate.example_weights import ExampleWeights
 from components.gate.settings import GateSettings, Metric
 from trainer.files import flush
 from trainer.settings import Settings
@@ -53,7 +54,7 @@ class Gain(Settings):
         value: the difference, in the direction that is better; None where it could not be computed.
         interval: of it; None where it could not be computed.
         p_value: one-sided, of a gain this large if the models were equal: McNemar's exact test for accuracy, a paired
-            randomisation test otherwise.
+            randomisation test otherwise, and for accuracy by weights, too.
     """
 
     value: float | None
@@ -178,7 +179,7 @@ class RuleOutcome(Settings):
 
 
 class McNemar(Settings):
-    """Test examples on which exactly one of two models is right.
+    """Test examples on which exactly one of two models is right; each counts once, whatever it weighs.
 
     Attributes:
         num_gained: the candidate alone is right.
@@ -280,6 +281,7 @@ class Verdict(Settings):
         mcnemar_production: the same for the production model.
         power: what the test set could have shown; None where no gain is asked for.
         num_test_examples: how many examples all this was computed on.
+        example_weights: by which they count; None where all count alike.
         num_shared_examples: how many of them are of classes that candidate and production share; None without one.
         shared_labels: these classes; None without a production model.
         models: "candidate", "baseline" and, where there is one, "production".
@@ -300,6 +302,7 @@ class Verdict(Settings):
     mcnemar_production: McNemar | None = None
     power: Power | None = None
     num_test_examples: int
+    example_weights: ExampleWeights | None = None
     num_shared_examples: int | None = None
     shared_labels: Annotated[tuple[str, ...] | None, Field(strict=False)] = None
     models: dict[Literal["candidate", "baseline", "production"], ModelFacts]

@@ -57,11 +57,12 @@ def print_places(console: Console, places: dict[str, str]) -> None:
 
 def metrics_table(verdict: Verdict) -> Table:
     """Candidate against baseline on the test split."""
+    by_weight = "" if verdict.example_weights is None else ", by their weights"
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
-        title=f"On {counted(verdict.num_test_examples, 'test example')}",
+        title=f"On {counted(verdict.num_test_examples, 'test example')}{by_weight}",
         title_justify="left",
         title_style="",
     )

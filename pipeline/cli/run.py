@@ -16,6 +16,7 @@ from pipeline.cli.exit_status import PUSHED, REFUSED, Interrupted
 from pipeline.cli.next_steps import print_next_steps
 from pipeline.cli.report import places, print_outcome, print_places
 from pipeline.cli.screen import console_on, duration, print_command, short_path
+from pipeline.cli.training_table import print_warm_start
 from pipeline.config import Configuration, load_configuration
 from pipeline.config.places import check_places
 from pipeline.run_record import RunRecord, StepRecord
@@ -96,6 +97,7 @@ def _where_the_log_is(run_dir: Path) -> str:
 
 def _report(console: Console, record: RunRecord, configuration: Configuration, run_dir: Path) -> None:
     print_outcome(console, record, with_reasons=False)
+    print_warm_start(console, record)
     print_places(console, places(record, run_dir))
     print_next_steps(console, record, configuration)
     if record.status == "refused":

@@ -220,3 +220,27 @@ def _python() -> Path:
     import sys
 
     return Path(sys.executable)
+
+
+def test_a_run_with_a_class_more_begins_with_the_pushed_model_and_lists_the_classes(
+    warm_run: Finished, good_record: dict[str, Any], workplace: Workplace
+) -> None:
+    assert warm_run.exit_status == 0, warm_run.output + warm_run.errors
+    uris = workplace.records()[3]["uris"]
+    begun = json.loads(Path(uris["training record"], "training.json").read_text("utf-8"))["warm_start"]
+    assert begun["model"] == str(workplace.served / "1")
+    assert sorted(begun["kept"]) == ["eight", "five", "nine", "seven", "six"] and begun["dropped"] == []
+    assert begun["new"] == ["negative five"]
+    words = " ".join(warm_run.output.split())
+    assert f"classes kept: 5 ({', '.join(begun['kept'])})" in words and "classes new: 1 (negative five)" in words
+    pushed = _exported_variables(good_record["uris"]["candidate model"])
+    baseline = _exported_variables(uris["baseline model"])
+    assert all((baseline[name] == value).all() for name, value in pushed.items() if not name.startswith("head"))
+
+
+def test_after_its_push_the_same_warm_run_reuses_everything(warm_run: Finished, workplace: Workplace) -> None:
+    assert workplace.versions() == ["1", "2"]
+    again = workplace.run("config.yaml", *workplace.warm_settings)
+    assert again.exit_status == 0, again.output + again.errors
+    assert set(states(workplace.records()[4]).values()) == {"reused"}
+    assert workplace.versions() == ["1", "2"]
