@@ -29,6 +29,7 @@ _OPTIONS = (
 _TIME_LIMIT_S = 60.0
 _WIDTH_PX, _HEIGHT_PX = 1200, 900
 _MOST_HEIGHT_PX = 16_000
+_MARGINS = ("marginTop", "marginBottom", "marginLeft", "marginRight")
 # Chromium reads its orders from the first and answers on the second.
 _ORDERS, _ANSWERS = 3, 4
 
@@ -61,9 +62,6 @@ def write_pdf(page: Path, target: Path) -> None:
     with open_page(page) as tab:
         options = {"printBackground": True, "preferCSSPageSize": True, "paperWidth": 8.27, "paperHeight": 11.69}
         _write(target, tab.ask("Page.printToPDF", {**options, **dict.fromkeys(_MARGINS, 0.5)})["data"])
-
-
-_MARGINS = ("marginTop", "marginBottom", "marginLeft", "marginRight")
 
 
 def write_png(page: Path, target: Path, width_px: int = _WIDTH_PX) -> None:
@@ -104,6 +102,7 @@ class Tab:
         self._buffer = b""
         self._number = 0
         self._session: str | None = None
+        self._target: str | None = None
 
     def ask(self, method: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Sends an order of the DevTools protocol and waits for its answer.
@@ -132,16 +131,20 @@ class Tab:
             message = self._next()
             self.events.append((message.get("method", ""), message.get("params", {})))
 
-    def go_to(self, address: str) -> None:
-        """Opens a page and waits until all of it is there."""
-        target = self.ask("Target.createTarget", {"url": "about:blank"})["targetId"]
-        self._session = self.ask("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+    def go_to(self, page: Path, width_px: int = _WIDTH_PX) -> None:
+        """Opens an HTML file in place of what was shown before, and waits until all of it is there."""
+        old, self._session = self._target, None
+        self._target = self.ask("Target.createTarget", {"url": "about:blank"})["targetId"]
+        if old is not None:
+            self.ask("Target.closeTarget", {"targetId": old})
+        self._session = self.ask("Target.attachToTarget", {"targetId": self._target, "flatten": True})["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.ask(f"{domain}.enable")
+        self.resize(width_px)
         self.events.clear()
-        failure = self.ask("Page.navigate", {"url": address}).get("errorText")
+        failure = self.ask("Page.navigate", {"url": page.absolute().as_uri()}).get("errorText")
         if failure:
-            raise ThawError(f"the browser cannot open {address}: {failure}")
+            raise ThawError(f"the browser cannot open {page}: {failure}")
         self.wait_for("Page.loadEventFired")
 
     def value_of(self, expression: str) -> Any:
@@ -181,17 +184,19 @@ def open_page(page: Path, width_px: int = _WIDTH_PX) -> Iterator[Tab]:
     Raises:
         ThawError: there is no browser, or it does not start.
     """
-    with _running(find_browser()) as tab:
-        tab.go_to("about:blank")
-        tab.resize(width_px)
-        tab.events.clear()
-        tab.ask("Page.navigate", {"url": page.absolute().as_uri()})
-        tab.wait_for("Page.loadEventFired")
+    with running_browser() as tab:
+        tab.go_to(page, width_px)
         yield tab
 
 
 @contextmanager
-def _running(browser: str) -> Iterator[Tab]:
+def running_browser() -> Iterator[Tab]:
+    """A browser with nothing open yet, until the block ends.
+
+    Raises:
+        ThawError: there is none.
+    """
+    browser = find_browser()
     inside_orders, orders = os.pipe()
     answers, inside_answers = os.pipe()
     # Out of the way of the two numbers that the browser expects.

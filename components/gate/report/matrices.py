@@ -141,7 +141,7 @@ def _wrong_among_others(counts: Counts, chosen: Sequence[int]) -> int:
 def _rows(names: Sequence[str], counts: Counts) -> list[Row]:
     def cell(truth: int, named: int) -> Cell:
         count, total = int(counts[truth, named]), int(counts[truth].sum())
-        return Cell(f"{count:,}", _percent(count, total), "good" if truth == named else "bad" if count else "")
+        return Cell(f"{count:,}", _percent(count, total), ("good" if truth == named else "bad") * bool(count))
 
     return _build(names, counts, cell)
 

@@ -54,6 +54,7 @@ def _values(content: ReportContent, subject: Subject) -> dict[str, Any]:
         "what": TITLES[subject],
         "is_candidate": subject == "candidate",
         "settings": content.training.get("settings", {}),
+        "weights": Path(content.training.get("settings", {}).get("weights") or "").name,
         "phases": phase_rows(content.training) if is_known(content.training) else [],
         "splits": {split: sum(counts.values()) for split, counts in by_split.items()},
         "confidence": f"{1 - 2 * verdict.settings.alpha:.0%}",

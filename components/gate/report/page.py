@@ -28,7 +28,7 @@ def page(content: ReportContent) -> str:
     values = {
         "content": content,
         "verdict": verdict,
-        "decision": decision(verdict),
+        "decision": decision(verdict, is_pushed=bool(content.lineage.run and content.lineage.run.pushed_to)),
         "tally": tables.tally(verdict.rules),
         "rules": tables.rule_rows(verdict.rules),
         "metrics": tables.metric_lines(verdict),
@@ -48,14 +48,20 @@ def page(content: ReportContent) -> str:
     return render(TEMPLATES, "report.html.j2", values)
 
 
-def decision(verdict: Verdict) -> dict[str, str]:
-    """The verdict in a word, with a sign and a tone."""
+def decision(verdict: Verdict, is_pushed: bool) -> dict[str, str]:
+    """The verdict in a word, with a sign and a tone.
+
+    Args:
+        verdict: of the gate.
+        is_pushed: whether the model is known to have been pushed since.
+    """
     if verdict.approved:
-        return {"word": "Passed", "sign": "✓", "tone": "good"}
+        return {"word": "Pushed" if is_pushed else "Passed", "sign": "✓", "tone": "good"}
     if verdict.approval is not None:
         return {"word": "Refused, and pushed all the same", "sign": "■", "tone": "open"}
     if verdict.pushes == "baseline":
-        return {"word": "Refused; the frozen baseline may be pushed", "sign": "■", "tone": "open"}
+        word = "Refused; the frozen baseline " + ("is pushed" if is_pushed else "may be pushed")
+        return {"word": word, "sign": "■", "tone": "open"}
     return {"word": "Refused", "sign": "■", "tone": "bad"}
 
 

@@ -136,9 +136,14 @@ def within_range(row: MetricRow, name: str) -> Interval | None:
 
 
 def rule_rows(rules: Iterable[RuleOutcome]) -> list[RuleRow]:
-    """Every rule: those that refuse come first, then what cannot be told, then the rest."""
-    ordered = sorted(rules, key=lambda rule: (not rule.refuses, rule.outcome == "passed"))
+    """Every rule: those that refuse come first, classes and slices last, and among them what cannot be told first."""
+    ordered = sorted(rules, key=lambda rule: (not rule.refuses, is_of_subset(rule), rule.outcome == "passed"))
     return [_rule_row(rule) for rule in ordered]
+
+
+def is_of_subset(rule: RuleOutcome) -> bool:
+    """Whether it is one of many, about a class or a slice."""
+    return rule.kind in ("class", "slice")
 
 
 def _rule_row(rule: RuleOutcome) -> RuleRow:
