@@ -25,12 +25,15 @@ _MOST_DATA_ROWS = 60
 def page(content: ReportContent) -> str:
     """The page, as HTML that can be encoded in UTF-8."""
     verdict = content.verdict
+    shown, harmless = tables.folded(verdict.rules)
     values = {
         "content": content,
         "verdict": verdict,
         "decision": decision(verdict, is_pushed=bool(content.lineage.run and content.lineage.run.pushed_to)),
         "tally": tables.tally(verdict.rules),
-        "rules": tables.rule_rows(verdict.rules),
+        "rules": tables.rule_rows(shown),
+        "folded_rules": tables.rule_rows(harmless),
+        "folded_tally": tables.tally(harmless),
         "metrics": tables.metric_lines(verdict),
         "confidence": f"{1 - 2 * verdict.settings.alpha:.0%}",
         "has_production": "production" in verdict.models,

@@ -8,6 +8,7 @@ from components.gate.verdict_schema import Gain, Interval, MetricRow, Outcome, P
 _MINUS = "\N{MINUS SIGN}"
 _NOTHING = "–"
 _MOST_SUBSETS = 40
+_MOST_HARMLESS_SUBSETS = 24
 _LEAST_REACH = 0.05
 _MARKS: dict[Outcome, str] = {"passed": "✓", "failed": "✗", "cannot be told": "?"}
 
@@ -144,6 +145,14 @@ def rule_rows(rules: Iterable[RuleOutcome]) -> list[RuleRow]:
 def is_of_subset(rule: RuleOutcome) -> bool:
     """Whether it is one of many, about a class or a slice."""
     return rule.kind in ("class", "slice")
+
+
+def folded(rules: Sequence[RuleOutcome]) -> tuple[list[RuleOutcome], list[RuleOutcome]]:
+    """The rules to show at once; and those of classes and slices that refuse nothing, where these are very many."""
+    harmless = [rule for rule in rules if is_of_subset(rule) and not rule.refuses]
+    if len(harmless) <= _MOST_HARMLESS_SUBSETS:
+        return list(rules), []
+    return [rule for rule in rules if not is_of_subset(rule) or rule.refuses], harmless
 
 
 def _rule_row(rule: RuleOutcome) -> RuleRow:
