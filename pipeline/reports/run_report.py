@@ -47,7 +47,7 @@ def content_of(record: RunRecord, verdict: Verdict, run_dir: Path | None = None)
     ids = record.artifact_ids
     return read_content(
         verdict,
-        record.uris.get(VERDICT, ""),
+        record.uris.get(VERDICT),
         record.uris.get(TRAINING_RECORD),
         record.uris.get(QUARANTINE),
         title=record.name,

@@ -46,6 +46,7 @@ def in_markdown(text: str) -> str:
 def _values(content: ReportContent, subject: Subject) -> dict[str, Any]:
     verdict = content.verdict
     classes = sorted(verdict.class_metrics, key=lambda row: (_value(row.accuracy, subject) or 0.0, row.name))
+    settings = content.training["settings"] if is_known(content.training) else {}
     by_split = content.data.get("num_by_split", {})
     return {
         "content": content,
@@ -53,8 +54,8 @@ def _values(content: ReportContent, subject: Subject) -> dict[str, Any]:
         "facts": verdict.models[subject],
         "what": TITLES[subject],
         "is_candidate": subject == "candidate",
-        "settings": content.training.get("settings", {}),
-        "weights": Path(content.training.get("settings", {}).get("weights") or "").name,
+        "settings": settings,
+        "weights": Path(settings.get("weights") or "").name,
         "phases": phase_rows(content.training) if is_known(content.training) else [],
         "splits": {split: sum(counts.values()) for split, counts in by_split.items()},
         "confidence": f"{1 - 2 * verdict.settings.alpha:.0%}",

@@ -18,7 +18,7 @@ _DATA_FILE = "summary.json"
 
 def read_content(
     verdict: Verdict,
-    folder: str | Path,
+    folder: str | Path | None,
     training_record: str | None,
     quarantine: str | None,
     title: str = "",
@@ -28,7 +28,7 @@ def read_content(
 
     Args:
         verdict: the decision.
-        folder: that it lies in, with the predictions and the gallery.
+        folder: that it lies in, with the predictions and the gallery; None where it is not known.
         training_record: folder of the training record; None where it is not known.
         quarantine: folder of the account of the ingestion; likewise.
         title: of the report.
@@ -37,8 +37,8 @@ def read_content(
     return ReportContent(
         verdict=verdict,
         title=title,
-        predictions=_predictions(folder),
-        galleries=read_galleries(folder),
+        predictions=_predictions(folder) if folder else None,
+        galleries=read_galleries(folder) if folder else (),
         training=_json(training_record, _TRAINING_FILE),
         data=_json(quarantine, _DATA_FILE),
         lineage=lineage or Lineage(),
@@ -49,7 +49,7 @@ def _predictions(folder: str | Path) -> Predictions | None:
     try:
         return read_predictions(folder)
     except ThawError as error:
-        logging.warning("%s", error)
+        logging.info("the report is written without the predictions: %s", error)
         return None
 
 
@@ -60,6 +60,6 @@ def _json(folder: str | None, name: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads((Path(folder) / name).read_text("utf-8", "surrogateescape"))
     except (OSError, ValueError) as error:
-        logging.warning("the report is written without %s in %s: %s", name, folder, error)
+        logging.info("the report is written without %s in %s: %s", name, folder, error)
         return {}
     return content
