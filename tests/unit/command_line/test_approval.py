@@ -24,7 +24,8 @@ def test_an_approved_model_is_pushed_with_a_card_and_a_trace_in_the_metadata(con
     configuration = load_configuration(config_path)
     configuration.infrastructure.root.mkdir(parents=True)
     model = tmp_path / "candidate"
-    for name in ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"):
+    variables = ("variables/variables.index", "variables/variables.data-00000-of-00001")
+    for name in ("saved_model.pb", *variables, "assets/labels"):
         (model / name).parent.mkdir(parents=True, exist_ok=True)
         (model / name).write_text(name)
     folders = {name: tmp_path / name for name in ("verdict", "training record", "quarantine")}
