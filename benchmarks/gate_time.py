@@ -106,7 +106,6 @@ def _export(name: str, seed: int, folder: Path) -> str:
         {"backbone": BACKBONE, "weights": "none", "image_size_px": IMAGE_SIZE_PX, "phases": "from_scratch"}
     )
     model = build_classifier(settings, len(_LABELS))
-    model.build((None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3))
     write_plain_transform(_LABELS, IMAGE_SIZE_PX, folder / "transform_graph")
     export(model, str(folder / "transform_graph"), IMAGE_SIZE_PX, str(folder / name))
     return str(folder / name)

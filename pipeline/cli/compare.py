@@ -13,7 +13,7 @@ from pipeline import run_record
 from pipeline.cli.opening import open_in_browser
 from pipeline.cli.report import print_places
 from pipeline.cli.roots import roots_of
-from pipeline.cli.screen import stdout_console
+from pipeline.cli.screen import counted, stdout_console
 from pipeline.cli.show import find_run
 from pipeline.run_record import runs_dir
 from trainer.errors import ThawError
@@ -96,7 +96,7 @@ def _of_pairs(runs: "TwoRuns") -> Sequence[str]:
         found.append(
             f"On the {paired.num_shared:,} test images that both have, the fine-tuned model of the second run is "
             f"{signed(paired.gain.value)} in accuracy beside that of the first "
-            f"({bounds(paired.gain.interval, with_sign=True)}): {paired.num_gained:,} images gained, "
+            f"({bounds(paired.gain.interval, with_sign=True)}): {counted(paired.num_gained, 'image')} gained, "
             f"{paired.num_lost:,} lost."
         )
     return found

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from components.gate.report.content import ReportContent
 from components.gate.report.page import page
 from components.gate.settings import GateSettings
-from pipeline.reports import browser
+from components.gate.verdict_schema import Verdict
+from pipeline.reports import browser, two_runs
 from pipeline.reports.browser import Tab, running_browser, write_pdf, write_png
+from pipeline.run_record import RunRecord
 from tests.unit.components.gate_material import LABELS
 from tests.unit.components.gate_pages import (
     EVIL,
@@ -226,3 +229,19 @@ def test_a_page_that_cannot_be_written_to_is_told_in_words(tmp_path: Path) -> No
     source.write_text(json.dumps("a page"), "utf-8")
     with pytest.raises(ThawError, match=r"missing/page\.pdf cannot be written: No such file"):
         write_pdf(source, tmp_path / "missing" / "page.pdf")
+
+
+def test_a_comparison_of_two_runs_loads_in_silence_and_fits_a_phone(tab: Tab, tmp_path: Path) -> None:
+    start = datetime(2026, 11, 22, tzinfo=UTC)
+    verdict = Verdict.model_validate_json((Path(__file__).parents[2] / "verdict_example.json").read_bytes())
+    parts: dict[str, Any] = {"name": EVIL, "pid": 1, "started_at": start, "config_path": "config.yaml"}
+    good = RunRecord(run_id="2026-11-22T00-00-00", status="pushed", verdict=verdict, **parts)
+    failed = RunRecord(run_id="2026-11-23T00-00-00", status="failed", error=f"{EVIL} {'x' * 300}", **parts)
+    both = two_runs.compared(two_runs.OneRun(good, {"a" * 90: "1"}), two_runs.OneRun(failed, {"a" * 90: UNICODE}))
+    path = tmp_path / "compared.html"
+    path.write_text(two_runs.page_of(both), "utf-8")
+    for width_px in (360, 1200):
+        tab.go_to(path, width_px)
+        assert not noise(tab)
+        assert tab.value_of("document.documentElement.scrollWidth") <= width_px
+        assert "pushed" in tab.value_of("document.body.innerText") and "evil" not in tab.value_of("document.title")
