@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.gate.budgets import budget_rules
 from components.gate.comparison import Comparison
 from components.gate.evidence import Evidence
 from components.gate.example_weights import example_weights, weight_warnings
 from components.gate.rules import (
     baseline_rules,
     beats_production,
-    budget_rules,
     evaluation_rules,
     floor_rules,
     production_rules,

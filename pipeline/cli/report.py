@@ -175,6 +175,13 @@ def _print_verdict(console: Console, record: RunRecord, verdict: Verdict, with_r
 
 
 def places(record: RunRecord, run_dir: Path) -> dict[str, str]:
-    """What a run has made, the pushed model first, then its own record."""
-    ordered = sorted(record.uris.items(), key=lambda item: item[0] != "pushed model")
-    return {**dict(ordered), "run record and log": str(run_dir)}
+    """What a run has made, the pushed model and the report first, then its own record."""
+    others = dict(record.uris)
+    pushed = {name: others.pop(name) for name in ("pushed model",) if name in others}
+    report = run_dir / "report.html"
+    return {
+        **pushed,
+        **({"report": str(report)} if report.is_file() else {}),
+        **others,
+        "run record and log": str(run_dir),
+    }

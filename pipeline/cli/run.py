@@ -44,6 +44,7 @@ def run(config_path: Path, overrides: Sequence[str]) -> int:
         with noise.kept_in(run_dir / run_record.LOG_FILE) as screen:
             console = console_on(screen)
             record = _run(configuration, run_dir, console)
+            write_report(console, record, run_dir)
             _report(console, record, configuration, run_dir)
     return PUSHED if record.status == "pushed" else REFUSED
 
@@ -106,6 +107,17 @@ def _report(console: Console, record: RunRecord, configuration: Configuration, r
     console.print(f"\n{record.status.capitalize()} after {duration(record.duration_s)}.")
 
 
+def write_report(console: Console, record: RunRecord, run_dir: Path) -> None:
+    """Writes the report of a run; what is decided and pushed by then stays so, whatever becomes of the page."""
+    from pipeline.reports.run_report import write_run_report
+
+    try:
+        write_run_report(record, run_dir)
+    except Exception:
+        logging.getLogger(__name__).exception("the report could not be written")
+        console.print("! the report could not be written; the log has the stack trace", style="yellow")
+
+
 class _Recorder:
     """Keeps the record on disk up to date while the run goes on."""
 
@@ -142,6 +154,8 @@ class _Recorder:
             uris=uris,
             num_examples=outcome.num_examples,
             refused_images=outcome.refused_images,
+            artifact_ids=outcome.artifact_ids,
+            code_sha256=outcome.code_sha256,
         )
         return self._record
 
