@@ -1,8 +1,8 @@
 """One measured process of `benchmarks.gpu`: python -m benchmarks.gpu_variant CASE NUM_STEPS WORK, CASE as JSON.
 
 CASE has "gpus" (how many), "cpu_replicas" (logical CPU devices in their stead, or null), "precision", "jit_compile",
-"starved" (whether images come through the input pipeline, rather than from memory), "backbone", "image_size_px" and
-"batch_size" (of each replica).
+"starved" (whether images come through the input pipeline, rather than from memory), "backbone", "image_size_px",
+"batch_size" (of each replica) and "unfreeze" (what trains of the backbone, as in a configuration).
 """
 
 import json
@@ -48,7 +48,7 @@ def _settings(case: dict[str, Any]) -> Any:
 
     phases = (
         PhaseSettings(name="head", epochs=1, learning_rate=1e-3),
-        PhaseSettings(name="all", unfreeze="all", epochs=1, learning_rate=1e-5),
+        PhaseSettings(name="above", unfreeze=case["unfreeze"], epochs=1, learning_rate=1e-5),
     )
     return ModelSettings(
         backbone=case["backbone"],
