@@ -116,6 +116,7 @@ def _task(task: Any, addresses: Mapping[str, tuple[str, ...]]) -> tuple[str, int
     role, index = found.get("type"), found.get("index")
     if role not in addresses:
         raise _wrong(f"task.type is {role!r}, but the cluster has {' and '.join(addresses)}")
+    assert isinstance(role, str)
     number = len(addresses[role])
     if not str(index).isdecimal() or int(str(index)) >= number:
         there = "0" if number == 1 else f"0 to {number - 1}"

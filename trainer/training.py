@@ -296,6 +296,5 @@ class _Training:
         where = f"training was told to stop (SIGTERM) {when}"
         if self._folder is None:
             return Interrupted(f"{where}; there is no checkpoint folder, so it begins anew when it is started again")
-        return Interrupted(
-            f"{where}; its state is saved in {self._folder.folder}: start it again, and it goes on there"
-        )
+        saved = f"its state is saved in {self._folder.folder}: start it again, and it goes on there"
+        return Interrupted(f"{where}; {saved}")

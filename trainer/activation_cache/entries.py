@@ -76,8 +76,8 @@ class Entry:
             DamagedShard: a row is not what was written, or not there.
         """
         rows = np.empty(len(numbers), self.row_format.dtype)
-        order = np.argsort(numbers, kind="stable")
-        for shard, places in groupby(order, key=lambda place: int(numbers[place]) // self.rows_per_shard):
+        order, shard_size = np.argsort(numbers, kind="stable"), self.rows_per_shard
+        for shard, places in groupby(order, key=lambda place: int(numbers[place]) // shard_size):
             chosen = list(places)
             read = self._open(shard).read([int(numbers[place]) for place in chosen])
             for place, content in zip(chosen, read, strict=True):
