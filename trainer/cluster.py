@@ -114,7 +114,7 @@ def _task(task: Any, addresses: Mapping[str, tuple[str, ...]]) -> tuple[str, int
         raise _wrong("it names a cluster, but no task: which of its machines this one is")
     found = _mapping(task, "its task")
     role, index = found.get("type"), found.get("index")
-    if role not in addresses:
+    if not isinstance(role, str) or role not in addresses:
         raise _wrong(f"task.type is {role!r}, but the cluster has {' and '.join(addresses)}")
     assert isinstance(role, str)
     number = len(addresses[role])

@@ -12,7 +12,7 @@ from trainer import compute, devices, freeze_contract
 from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
-from trainer.export import export, forget_devices
+from trainer.export import export
 from trainer.record import TENSORBOARD_FOLDER, write_record
 from trainer.settings import ModelSettings
 from trainer.training import TrainingData, fine_tune
@@ -102,8 +102,6 @@ def train_on(strategy: tf.distribute.Strategy, job: TrainingJob, settings: Model
         if not workers.is_chief:
             return
         export(model, job.transform_graph, settings.image_size_px, folder)
-        if workers.num_workers > 1:
-            forget_devices(folder)
         freeze_contract.check_export(model, folder)
         save(model, settings, labels, folder, job.training_sha256)
 

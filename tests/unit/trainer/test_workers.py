@@ -175,7 +175,6 @@ def test_two_processes_train_to_the_weights_of_one_with_two_replicas(
     assert not path.exists()
     assert not Path(str(two.checkpoints)).exists()
     for folder, expected in ((two.model, undisturbed.model), (two.baseline_model, undisturbed.baseline_model)):
-        assert (Path(folder) / "saved_model.pb").read_bytes().count(b"/job:") == 0, "it would ask for the chief"
         np.testing.assert_array_equal(scores(folder, digits[0][:9]), scores(expected, digits[0][:9]))
 
 
