@@ -3,12 +3,15 @@
 
 HOST_CA=/run/host-ca.crt
 
-image_digest() { cat "$ROOT/infra/Containerfile" "$UV_REQUIREMENTS" | sha256 | cut -c 1-12; }
+# Of what makes the OS image; a change of the deployed stages, which follow, rebuilds nothing here.
+image_digest() {
+    { sed '/^# --- deployed/,$d' "$ROOT/infra/Containerfile" && cat "$UV_REQUIREMENTS"; } | sha256 | cut -c 1-12
+}
 
 OS_IMAGE="localhost/thaw-os:$(image_digest)"
 BASE_IMAGE="${THAW_BASE_IMAGE:-docker.io/library/debian:trixie-slim}"
 MADE_BASE_IMAGE="localhost/thaw-base:trixie"
-DEPLOYED_IMAGE="localhost/thaw:latest"
+DEPLOYED_IMAGE="localhost/thaw" # with the target's name as its tag
 
 # The host's certificates, with those of a company's proxy: the container trusts what the host trusts.
 host_ca_bundle() {
