@@ -13,6 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.evaluator.results import BASELINE, CANDIDATE, read_metrics
+from components.gate.announcement import announce
 from components.gate.evidence import Evaluation
 from components.gate.production import find_production
 from components.gate.run import GateJob, run
@@ -41,6 +42,7 @@ class Executor(base_executor.BaseExecutor):
         )
         settings = GateSettings.model_validate_json(exec_properties["gate_settings"])
         verdict = run(job, settings, _evaluation(input_dict))
+        announce(verdict)
         verdict_artifact.set_int_custom_property("approved", int(verdict.approved))
         verdict_artifact.set_string_custom_property("pushes", verdict.pushes)
         verdict_artifact.set_string_custom_property("sentence", verdict.sentence)

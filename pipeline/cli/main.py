@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from pipeline.cli import kubeflow_commands
 from pipeline.cli.exit_status import FAILED, INTERRUPTED, WRONG_USE, Interrupted
 from trainer.errors import ConfigurationError, ThawError
 
@@ -208,6 +209,9 @@ def doctor(
     from pipeline.cli.doctor import doctor as command
 
     return command(config, quick)
+
+
+kubeflow_commands.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
