@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 from api_state import ApiServer, Fault
-from conftest import Thaw, specification
+from conftest import Thaw
+from pipelines import specification
 
 CREATE = ("schedule", "create", "pipeline.yaml", "--cron", "0 3 * * 1")
 
