@@ -47,7 +47,7 @@ def push_refused(record: RunRecord, configuration: Configuration, who: str, why:
     with tempfile.TemporaryDirectory(prefix=".approval-", dir=infrastructure.root) as release:
         write_release(verdict.models["candidate"].uri, folder / FILE_NAME, release)
         publication = publish(release, str(infrastructure.push_destination))
-    approval = Approval(who=who, when=datetime.now(UTC), why=why, pushed_to=str(publication.folder))
+    approval = Approval(who=who, when=datetime.now(UTC), why=why, pushed_to=publication.uri)
     _note(configuration, record, approval)
     approved = verdict.model_copy(update={"approval": approval})
     verdict_schema.write(approved, folder)

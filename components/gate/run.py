@@ -1,5 +1,6 @@
 """The gate from folders to folders, without TFX: predictions, smoke test, verdict, and the model that may go out."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ class GateJob:
         production: folder of the production model; None where there is none.
         verdict: folder for the verdict, the predictions and the warm-up requests.
         approved_model: folder for what may be pushed; not made where nothing may.
+        production_uri: where the production model is known to lie; None for its folder.
     """
 
     test_examples: Sequence[str]
@@ -39,6 +41,7 @@ class GateJob:
     production: str | None
     verdict: str
     approved_model: str
+    production_uri: str | None = None
 
 
 def run(job: GateJob, settings: GateSettings, evaluation: Evaluation) -> Verdict:
@@ -57,6 +60,9 @@ def run(job: GateJob, settings: GateSettings, evaluation: Evaluation) -> Verdict
     write_predictions(predictions, job.verdict)
     write_warm_up(Path(job.verdict) / FILE_NAME, [sample.image for sample in samples])
     evidence = _evidence(folders, failure, predictions, samples, evaluation, settings)
+    if job.production_uri and "production" in evidence.models:
+        known = evidence.models["production"].model_copy(update={"uri": job.production_uri})
+        evidence = dataclasses.replace(evidence, models={**evidence.models, "production": known})
     stopgap = _stopgap(folders, predictions, samples, evidence, settings)
     if stopgap is not None:
         models = {**evidence.models, "baseline": _facts(folders["baseline"], stopgap.smoke_test)}

@@ -325,7 +325,7 @@ def test_production_is_the_newest_version_that_is_not_the_candidate(material: Ma
     (served / "11").mkdir()
     (served / ".partial-1").mkdir()
     found = find_production(str(served), candidate)
-    assert found is not None and found.folder == served / "10"
+    assert found is not None and found.uri == str(served / "10")
     (served / "10" / "assets.extra").mkdir()
     (served / "10" / "assets.extra" / "model_card.md").touch()
     again = find_production(str(served), candidate)
