@@ -79,13 +79,13 @@ def test_the_same_model_is_not_published_twice_in_a_row(model: str, destination:
 def test_the_graph_comes_last(model: str, destination: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that looks at any moment sees a version without its graph, or all of it."""
     copied: list[str] = []
-    original = type(store())._cp_file
+    original = type(store())._copy_basic
 
     async def copy(self: Any, source: str, target: str, **options: Any) -> Any:
         copied.append(target.partition("/1/")[2])
         return await original(self, source, target, **options)
 
-    monkeypatch.setattr(type(store()), "_cp_file", copy)
+    monkeypatch.setattr(type(store()), "_copy_basic", copy)
     publish(model, destination)
     assert len(copied) == 4 and copied[-1] == "saved_model.pb"
 
@@ -93,7 +93,7 @@ def test_the_graph_comes_last(model: str, destination: str, monkeypatch: pytest.
 def test_a_push_that_is_cut_short_leaves_no_model_and_its_number_to_nobody(
     model: str, destination: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = type(store())._cp_file
+    original = type(store())._copy_basic
 
     async def fail_at_the_graph(self: Any, source: str, target: str, **options: Any) -> Any:
         if target.endswith("saved_model.pb"):
@@ -101,7 +101,7 @@ def test_a_push_that_is_cut_short_leaves_no_model_and_its_number_to_nobody(
         return await original(self, source, target, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(store()), "_cp_file", fail_at_the_graph)
+        patch.setattr(type(store()), "_copy_basic", fail_at_the_graph)
         with pytest.raises(ThawError, match=r"cannot push to 's3://.*': the connection broke; check the bucket"):
             publish(model, destination)
     assert not [name for name in names(destination) if name.startswith(".thaw-partial")]
