@@ -46,13 +46,13 @@ def create(connection: Connection, wish: Wish) -> int:
         The exit status.
     """
     cron, zone = parse_cron(wish.cron), _zone(wish.time_zone)
-    with packaged(wish.pipeline, wish.overrides) as package:
+    with packaged(wish.pipeline, wish.overrides) as (package, root):
         given = arguments(package, wish.parameters)
         wanted = schedules.ScheduleSettings(
             name=wish.name or package.name,
             cron=cron.text,
             time_zone=wish.time_zone,
-            run=dataclasses.replace(wish.run, arguments=given),
+            run=dataclasses.replace(wish.run, arguments=given, pipeline_root=wish.run.pipeline_root or root),
             catch_up=wish.catch_up,
             window=window(package, given),
         )

@@ -31,21 +31,22 @@ def submit(
     from pipeline.cli.status import status
 
     console = stdout_console()
-    with packaged(pipeline, overrides) as package:
-        given = dataclasses.replace(settings, arguments=arguments(package, parameters))
+    with packaged(pipeline, overrides) as (package, root):
+        root = settings.pipeline_root or root
+        given = dataclasses.replace(settings, arguments=arguments(package, parameters), pipeline_root=root)
         with connected(connection) as client:
             run_id = start(client, package, given, name)
     console.print(f"Run {run_id} of {package.name} submitted", style="bold")
     if wait:
-        return status(connection, run_id, True, None, 5.0, settings.pipeline_root)
+        return status(connection, run_id, True, None, 5.0, root)
     console.print("Follow it to the verdict")
     print_command(console, "status", run_id, *_place(connection))
     return 0
 
 
 @contextlib.contextmanager
-def packaged(pipeline: Path, overrides: Sequence[str]) -> Iterator[Package]:
-    """The compiled pipeline of a file: itself, or what its configuration is compiled to.
+def packaged(pipeline: Path, overrides: Sequence[str]) -> Iterator[tuple[Package, str | None]]:
+    """The compiled pipeline of a file: itself, or what its configuration is compiled to; and where artifacts go.
 
     Raises:
         ConfigurationError: the file is neither, or overrides are given for what is compiled already.
@@ -56,14 +57,14 @@ def packaged(pipeline: Path, overrides: Sequence[str]) -> Iterator[Package]:
                 f"{pipeline} is compiled already, and --set changes nothing in it; give its configuration, or use "
                 "--parameter"
             )
-        yield read_package(pipeline)
+        yield read_package(pipeline), None
         return
     from pipeline.kubeflow.compiling import compile_to
 
     with tempfile.TemporaryDirectory(prefix="thaw-") as folder:
         path = Path(folder, "pipeline.yaml")
-        compile_to(pipeline, overrides, path)
-        yield read_package(path)
+        root = compile_to(pipeline, overrides, path)
+        yield read_package(path), root
 
 
 def _place(connection: Connection) -> list[str]:

@@ -257,3 +257,28 @@ def test_the_environment_can_be_entered_twice(machine: Machine) -> None:
 
 def test_this_very_environment_says_which_it_is() -> None:
     assert os.environ.get("THAW_ENVIRONMENT") in {None, "native", "docker", "podman", "buildah"}
+
+
+def test_only_what_makes_the_os_image_gives_it_another_name(old_machine: Machine) -> None:
+    """The stages that are deployed come after it; a change of them rebuilds nothing on the machines of developers."""
+    old_machine.add("uv", FAKE_UV)
+    old_machine.add("docker", FAKE_DOCKER)
+    containerfile = old_machine.checkout / "infra/Containerfile"
+    original = containerfile.read_text()
+    assert "chromium" in original.partition("# --- deployed")[0]
+
+    def image() -> str:
+        old_machine.run("run", "true")
+        arguments = (old_machine.home / "docker-arguments").read_text().splitlines()
+        return next(argument for argument in arguments if argument.startswith("localhost/thaw-os:"))
+
+    first = image()
+    containerfile.write_text(original + "# changed\n")
+    assert image() == first
+    containerfile.write_text(original.replace("chromium", "chromium nano", 1))
+    assert image() != first
+
+
+def test_an_image_for_an_unknown_target_is_wrong_use(machine: Machine) -> None:
+    result = machine.run("image", "tpu")
+    assert result.returncode == 64 and "'tpu' is neither cpu nor gpu" in result.stderr

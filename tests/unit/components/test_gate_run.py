@@ -207,7 +207,8 @@ def test_the_baseline_is_released_in_a_refused_candidates_place(judge: Judge, ma
 
 
 def test_production_is_asked_about_the_same_examples(judge: Judge, material: Material) -> None:
-    found, _ = judge(production=material.model("candidate"))
+    found, _ = judge(production=material.model("candidate"), production_uri="s3://bucket/serving/7")
+    assert found.models["production"].uri == "s3://bucket/serving/7"
     assert found.metrics[0].production == found.metrics[0].candidate
     assert found.mcnemar_production is not None and found.mcnemar_production.num_lost == 0
 
