@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.exit_status import FAILED, PUSHED, REFUSED
+from pipeline.cli.exit_status import FAILED, PUSHED, REFUSED, Interrupted
 from pipeline.cli.report import metrics_table
 from pipeline.cli.screen import duration, local_time, print_path, stdout_console
 from pipeline.kubeflow.connection import Connection, connected
@@ -34,8 +34,11 @@ def status(
     with connected(connection) as client:
         run_id = latest_run_id(client) if run == _LAST else run
         screen, show = _screen(console)
-        with screen:
-            progress = watch(client, run_id, show, poll_s, timeout_s) if wait else look(client, run_id)
+        try:
+            with screen:
+                progress = watch(client, run_id, show, poll_s, timeout_s) if wait else look(client, run_id)
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"interrupted; run {run_id} goes on, and can be asked for again") from error
         console.print(_steps(progress))
         if not progress.has_ended:
             console.print(f"● {progress.state.lower()}", style="cyan")

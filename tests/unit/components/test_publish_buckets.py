@@ -141,6 +141,8 @@ def test_production_is_the_newest_whole_version_that_is_not_the_candidate(
     publish(model, destination)
     publish(candidate, destination)
     store().pipe_file(f"{destination}/9/variables/variables.index".removeprefix("s3://"), b"half")
+    broken = publish(write_model(tmp_path / "broken", "broken"), destination)
+    store().rm_file(f"{broken.uri}/saved_model.pb".removeprefix("s3://"))
     found = find_production(destination, candidate)
     assert found is not None
     assert (found.uri, found.sha256) == (f"{destination}/1", fingerprint(model))

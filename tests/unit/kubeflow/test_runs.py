@@ -98,6 +98,20 @@ def test_waiting_has_an_end(thaw: Thaw, server: ApiServer, package: Path) -> Non
     assert status == 1 and "has not ended within 0.2 s" in err
 
 
+def test_an_interrupt_leaves_the_run_alone(
+    thaw: Thaw, server: ApiServer, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = submitted(thaw, server)
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.kubeflow.progress.time.sleep", interrupt)
+    status, _, err = thaw("status", run_id)
+    assert status == 130 and f"run {run_id} goes on" in err
+    assert server.runs[run_id]["state"] == "PENDING"
+
+
 def test_a_verdict_that_cannot_be_read_is_a_failure_with_both_reasons(
     thaw: Thaw, server: ApiServer, package: Path
 ) -> None:
