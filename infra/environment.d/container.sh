@@ -64,7 +64,7 @@ add_mount() {
 is_passed_on() {
     case "$1" in
         HOME | USER | LOGNAME | TERM | COLORTERM | COLUMNS | LINES | LANG | LC_* | TZ | EDITOR) ;;
-        CI | NO_COLOR | FORCE_COLOR | KUBECONFIG) ;;
+        CI | NO_COLOR | FORCE_COLOR | KUBECONFIG | KF_PIPELINES_*) ;;
         THAW_ENVIRONMENT*) return 1 ;;
         THAW_* | TF_* | KERAS_* | XLA_* | CUDA_* | NVIDIA_* | NCCL_* | OMP_* | GRPC_VERBOSITY) ;;
         PYTHONHASHSEED | PYTHONUNBUFFERED | PYTHONWARNINGS | PYTHONFAULTHANDLER | PYTEST_*) ;;

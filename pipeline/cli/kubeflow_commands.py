@@ -54,7 +54,6 @@ schedule = typer.Typer(
     name="schedule",
     help="Run on a schedule, on Kubeflow Pipelines.",
     epilog=_EXIT_STATUSES,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -209,7 +209,12 @@ def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machin
     old_machine.add("uv", FAKE_UV)
     old_machine.add("docker", FAKE_DOCKER)
     data = pathlib.Path("/opt")
-    seen = {"THAW_MOUNTS": str(data), "AWS_SECRET_ACCESS_KEY": "sesame", "EDITOR_OF_MINE": "ed"}
+    seen = {
+        "THAW_MOUNTS": str(data),
+        "AWS_SECRET_ACCESS_KEY": "sesame",
+        "EDITOR_OF_MINE": "ed",
+        "KF_PIPELINES_ENDPOINT": "h",
+    }
     result = old_machine.run("run", "--announce", "bash", "-c", "exit 3", **seen)
     assert result.returncode == 3, result.stderr
     assert "container by docker (glibc 2.36 is older than 2.39)" in result.stderr
@@ -217,7 +222,7 @@ def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machin
     assert f'type=bind,"source={data}","target={data}"' in arguments
     assert f"VIRTUAL_ENV={old_machine.checkout}/.venv" in arguments
     assert "AWS_SECRET_ACCESS_KEY" in arguments and "sesame" not in " ".join(arguments)
-    assert "EDITOR_OF_MINE" not in arguments
+    assert "EDITOR_OF_MINE" not in arguments and "KF_PIPELINES_ENDPOINT" in arguments
     assert arguments[arguments.index("--user") + 1] == "1000:1000"
 
 

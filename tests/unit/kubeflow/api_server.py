@@ -280,7 +280,7 @@ class Running:
 
     def __init__(self, state: ApiServer) -> None:
         self._server = make_server("127.0.0.1", 0, make_app(state), threaded=True, request_handler=_Quiet)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     @property

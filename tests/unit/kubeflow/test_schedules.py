@@ -200,3 +200,8 @@ def test_a_pipeline_of_another_schema_is_refused(thaw: Thaw, package: Path) -> N
     package.write_text(yaml.safe_dump(specification(schemaVersion="2.0.0")))
     status, _, err = thaw(*CREATE)
     assert status == 2 and "schemaVersion is '2.0.0', and must be '2.1.0'" in err
+
+
+def test_schedule_alone_says_what_is_missing(thaw: Thaw) -> None:
+    status, _, err = thaw("schedule")
+    assert status == 2 and err == "thaw: missing command; `thaw schedule --help` explains\n"
