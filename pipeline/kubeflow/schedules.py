@@ -97,16 +97,20 @@ def apply(
             "--name, or delete that one"
         )
     digest = _digest(package, wanted)
-    same = [schedule for schedule in there if schedule.digest == digest]
-    others = [schedule for schedule in there if schedule not in same[:1]]
-    if same:
-        _remove(client, others)
-        return same[0], "updated" if others else "unchanged"
-    if not while_running:
-        _refuse_overlap(client, others)
-    made = _create(client, package, wanted, digest, is_enabled=not others or any(one.is_enabled for one in others))
-    _remove(client, others)
-    return made, "updated" if others else "created"
+    change: Change = "unchanged" if len(there) == 1 else "updated"
+    if not any(schedule.digest == digest for schedule in there):
+        if not while_running:
+            _refuse_overlap(client, there)
+        change = "updated" if there else "created"
+        made = _create(client, package, wanted, digest, is_enabled=not there or any(one.is_enabled for one in there))
+        there = find(client, wanted.name) or [made]
+    # Of several that are as wanted, since two have asked at once, both keep the same one.
+    kept = min(
+        (schedule for schedule in there if schedule.digest == digest),
+        key=lambda schedule: (schedule.created_at, schedule.schedule_id),
+    )
+    _remove(client, [schedule for schedule in there if schedule != kept])
+    return kept, change
 
 
 def find(client: Any, name: str) -> list[Schedule]:
@@ -189,10 +193,16 @@ def _create(client: Any, package: Package, wanted: ScheduleSettings, digest: str
 
 
 def _remove(client: Any, schedules: list[Schedule]) -> None:
+    from kfp_server_api import ApiException
+
     for schedule in schedules:
-        client.recurring_runs.recurring_run_service_delete_recurring_run(
-            recurring_run_id=schedule.schedule_id, propagation_policy="ORPHAN"
-        )
+        try:
+            client.recurring_runs.recurring_run_service_delete_recurring_run(
+                recurring_run_id=schedule.schedule_id, propagation_policy="ORPHAN"
+            )
+        except ApiException as error:
+            if error.status != 404:  # another one was quicker
+                raise
 
 
 def upload(client: Any, package: Package) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """`thaw schedule`: one schedule of a name, whatever happens, and no run of it is lost or overlapped."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,11 @@ import yaml
 from api_state import ApiServer, Fault
 from conftest import Thaw
 from pipelines import specification
+
+from pipeline.kubeflow.connection import Connection, connected
+from pipeline.kubeflow.package import read_package
+from pipeline.kubeflow.schedules import Schedule, ScheduleSettings, apply, upload
+from pipeline.kubeflow.submission import RunSettings, experiment_id
 
 CREATE = ("schedule", "create", "pipeline.yaml", "--cron", "0 3 * * 1")
 
@@ -151,6 +157,25 @@ def test_an_upload_whose_answer_was_lost_is_found_again(thaw: Thaw, server: ApiS
     assert thaw(*CREATE)[0] == 1
     assert thaw(*CREATE)[0] == 0
     assert len(server.versions) == 1
+
+
+def test_two_at_once_make_one_schedule(server: ApiServer, host: str, package: Path) -> None:
+    settings = ScheduleSettings("digits", "0 0 3 * * *", "UTC", RunSettings())
+    # What both share is there; both then look before either has made its schedule.
+    with connected(Connection(host)) as client:
+        upload(client, read_package(package))
+        experiment_id(client, "digits")
+    server.faults.append(Fault("POST .*/recurringruns$", delay_s=0.3, num_times=2))
+
+    def create() -> Schedule:
+        with connected(Connection(host)) as client:
+            return apply(client, read_package(package), settings)[0]
+
+    with ThreadPoolExecutor(2) as threads:
+        found = [future.result() for future in [threads.submit(create) for _ in range(2)]]
+    assert server.requests.count("POST /apis/v2beta1/recurringruns") == 2
+    last = {schedule.schedule_id for schedule in found} & set(server.recurring_runs)
+    assert len(server.recurring_runs) == 1 and last
 
 
 def test_schedules_of_others_are_let_alone(thaw: Thaw, server: ApiServer, package: Path) -> None:
