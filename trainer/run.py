@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from trainer import compute, devices, freeze_contract
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
@@ -18,7 +19,7 @@ from trainer.transform_graph import read_labels
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Where a training job reads and writes; all are paths of folders.
+    """Where a training job reads and writes; all but `cache` are paths of folders.
 
     Attributes:
         train_examples: transformed examples of the training split.
@@ -29,6 +30,7 @@ class TrainingJob:
         training_record: gets the record and TensorBoard's event files.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
+        cache: where activations of frozen layers are kept, shared with other trainings.
     """
 
     train_examples: str
@@ -38,6 +40,7 @@ class TrainingJob:
     baseline_model: str
     training_record: str
     checkpoints: str | None = None
+    cache: Store | NoStore = NO_STORE
 
 
 def run(
@@ -71,7 +74,9 @@ def run(
         freeze_contract.check_export(model, folder)
 
     on_baseline = partial(export_to, job.baseline_model)
-    model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
+    model, phases = fine_tune(
+        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, job.cache
+    )
     export_to(job.model, model)
     write_record(record, settings, phases, labels, compute.describe(settings, strategy))
     if checkpoints is not None:

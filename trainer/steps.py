@@ -199,14 +199,14 @@ class Steps:
         return gradients
 
     def _evaluate_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
-        logits = tf.cast(self._logits_of(_values_in(inputs), False), tf.float32)
+        logits = tf.cast(self._logits_of(values_in(inputs), False), tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label_ids, logits)
         self.eval_totals.add(losses, tf.equal(tf.argmax(logits, axis=-1), label_ids), weights)
 
     def _vary(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> tuple[Any, tf.Tensor]:
         labels = tf.one_hot(label_ids, self._num_classes)
         if self._phase.augmentation.changes_nothing or ACTIVATIONS in inputs:  # those are of varied images already
-            return _values_in(inputs), labels
+            return values_in(inputs), labels
         seeds = example_seeds(self._seed, inputs["position"])
         varied: tuple[tf.Tensor, tf.Tensor] = augmentation.augment(
             self._phase.augmentation, inputs["pixels"], labels, weights, seeds
@@ -214,6 +214,6 @@ class Steps:
         return varied
 
 
-def _values_in(inputs: dict[str, Any]) -> Any:
+def values_in(inputs: dict[str, Any]) -> Any:
     """What goes into the model."""
     return inputs[ACTIVATIONS] if ACTIVATIONS in inputs else inputs["pixels"]

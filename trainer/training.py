@@ -3,13 +3,14 @@
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
 
 from trainer import compute, freezing, memory, progress, replicas, training_state
-from trainer.activation_cache.store import Store
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier
 from trainer.curves import Curves
@@ -36,7 +37,7 @@ def fine_tune(
     on_baseline: Callable[[Classifier], None],
     log_dir: Path | None = None,
     checkpoint_dir: Path | None = None,
-    cache: Store | None = None,
+    cache: Store | NoStore = NO_STORE,
 ) -> tuple[Classifier, tuple[PhaseRecord, ...]]:
     """Trains the phases in order.
 
@@ -53,7 +54,7 @@ def fine_tune(
         log_dir: where TensorBoard event files go, a folder per phase.
         checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
             it when the result is safe.
-        cache: where activations of frozen layers are kept, shared with other trainings; None to keep none.
+        cache: where activations of frozen layers are kept, shared with other trainings.
 
     Returns:
         The trained model, and a record per phase, in the order of training; that of a probe comes first.
@@ -134,11 +135,12 @@ class _Training:
 
     def _train(self, phase: PhaseTraining) -> None:
         stage = self._stages[len(self._records)]
-        try:
-            record = phase.train(Watch(self._save_if_due, self._on_epoch, self._stop))
-        except StopAsked:
-            self._save(phase)
-            raise self._interrupted(f"in phase {phase.phase.name!r} after step {phase.step}") from None
+        with closing(phase):
+            try:
+                record = phase.train(Watch(self._save_if_due, self._on_epoch, self._stop))
+            except StopAsked:
+                self._save(phase)
+                raise self._interrupted(f"in phase {phase.phase.name!r} after step {phase.step}") from None
         if self._next_is_searched and record.warning is None:
             self._save(phase)  # a search may take long; a kill in it must not cost the end of this phase
         self._records.append(record)
@@ -206,7 +208,7 @@ class _Training:
             records=tuple(self._records),
             settled=phase.phase if phase and phase.stage.search is not None else None,
             search=phase.stage.search if phase else None,
-            uses_cache=phase.uses_cache if phase else None,
+            cache=phase.batches.use if phase else None,
         )
         arrays = phase.arrays() if phase else self._weights()
         baseline = {f"{_BASELINE}{name}": value for name, value in self._baseline.items()}
@@ -231,7 +233,7 @@ class _Training:
             stage = replace(stage, phase=state.settled, search=state.search)
             self._curves.add_search(stage.phase, stage.search)
         phase = PhaseTraining(self._setup, stage, iterations)
-        phase.uses_cache = state.uses_cache
+        phase.batches.use = state.cache
         phase.restore(state.step, state.epochs, state.digests, checkpoint.arrays)
         return phase
 
