@@ -17,7 +17,7 @@ GATES_POD = "digits-x-system-container-32"  # of the third step
 
 
 def submitted(thaw: Thaw, server: ApiServer) -> str:
-    assert thaw("submit", "pipeline.yaml", "--pipeline-root", "s3://artifacts/root")[0] == 0
+    assert thaw("submit", "pipeline.yaml", "--pipeline-root", "minio://artifacts/root")[0] == 0
     (run_id,) = server.runs
     return run_id
 
@@ -168,6 +168,6 @@ def test_the_whole_verdict_comes_from_the_artifact_store(
         status, out, err = thaw("status", run_id)
         assert status == 3, err
         assert "As a says." in out and "frozen baseline" in out
-        assert f"s3://{folder}/a/verdict/verdict.json" in out
+        assert f"minio://{folder}/a/verdict/verdict.json" in out
     finally:
         store.stop()
