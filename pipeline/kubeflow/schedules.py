@@ -225,7 +225,7 @@ def _pipeline_id(client: Any, name: str) -> str:
     found = client.list_pipelines(filter=json.dumps({"predicates": [condition]}), namespace=namespace).pipelines
     if found:
         return str(found[0].pipeline_id)
-    pipeline = V2beta1Pipeline(display_name=name, namespace=namespace)
+    pipeline = V2beta1Pipeline(name=name, display_name=name, namespace=namespace)
     return str(client.pipelines.pipeline_service_create_pipeline(pipeline=pipeline).pipeline_id)
 
 
