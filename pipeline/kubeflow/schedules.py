@@ -257,7 +257,7 @@ def _digest(package: Package, wanted: ScheduleSettings) -> str:
 
 
 def _description(wanted: ScheduleSettings, digest: str) -> str:
-    words = f"cron in {wanted.time_zone}" + (f"; each firing takes {wanted.window}" if wanted.window else "")
+    words = f"times in {wanted.time_zone}" + (f"; each firing takes {wanted.window}" if wanted.window else "")
     mark = f" · thaw {digest}"
     return words[: _MAX_DESCRIPTION_LENGTH - len(mark)] + mark
 

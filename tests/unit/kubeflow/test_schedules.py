@@ -33,7 +33,7 @@ def test_a_schedule_is_created_as_it_was_asked_for(thaw: Thaw, server: ApiServer
     version = server.versions[made["pipeline_version_reference"]["pipeline_version_id"]]
     assert version["pipeline_spec"]["pipeline_spec"] == specification()
     assert "Schedule digits created" in out
-    assert "cron in UTC; each firing takes the newest 7 spans there are then of s3://photos/{SPAN}" in out
+    assert "times in UTC; each firing takes the newest 7 spans there are then of s3://photos/{SPAN}" in out
     assert out.count(" 03:00:00 UTC") == 3 and "Mon " in out
     assert "Experiment details" not in out
 
