@@ -30,6 +30,7 @@ from pipeline.local import (
 from pipeline.run_record import TRAINING_RECORD, VERDICT
 from trainer import devices
 from trainer.errors import ThawError
+from trainer.interruption import Interrupted
 
 OnStep = Callable[[StepEvent], None]
 # In the words of the operating system, and of SQLite, which keeps the metadata.
@@ -141,7 +142,8 @@ class ObservedRunner(LocalDagRunner):
             try:
                 super().run_with_ir(_only(pipeline, name), run_options)
             except Exception as error:
-                self._on_step(StepEvent(name, "failed", time.monotonic() - started_at_s))
+                ended: StepState = "interrupted" if isinstance(error, Interrupted) else "failed"
+                self._on_step(StepEvent(name, ended, time.monotonic() - started_at_s))
                 raise in_words(error) from error
             outputs = read_outputs(self._connection, self._run_id)[name]
             state: StepState = "reused" if outputs.is_reused else "done"

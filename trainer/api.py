@@ -172,6 +172,7 @@ def _write(
         train=write_split(own_train, names, size, folder / "train"),
         eval=write_split(own_eval, names, size, folder / "eval"),
         num_classes=len(names),
+        labels=tuple(names),
     )
 
 

@@ -40,6 +40,7 @@ class EpochRecord:
         eval_accuracy: likewise.
         learning_rates: of the epoch's last step, by the name of the rate group.
         step: how many steps of the phase were done.
+        norms: of gradients and updates, by what they are of, see `trainer.norms`; none where nobody wants curves.
     """
 
     phase: str
@@ -50,6 +51,7 @@ class EpochRecord:
     eval_accuracy: float
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     step: int = 0
+    norms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_good(self) -> bool:

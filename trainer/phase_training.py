@@ -15,6 +15,7 @@ from trainer import (
     freeze_contract,
     freezing,
     history,
+    norms,
     optimizers,
     rate_groups,
     replicas,
@@ -108,6 +109,7 @@ class PhaseTraining:
             self._average,
             self._setup.weights_of_classes,
             self._seed,
+            norms.build(model, self.optimizers.trained, self.phase) if self._setup.notes_norms else None,
         )
 
     def _rates(self) -> np.ndarray[Any, Any]:
@@ -211,7 +213,7 @@ class PhaseTraining:
         end = self._length.step_of(len(self.epochs) + 1)
         while self.step < end:
             try:
-                self._steps.train(self._iterator)
+                self._steps.train(self._iterator, norms.is_due(self.step + 1, end))
             except tf.errors.OpError:
                 if not self.batches.mend():
                     raise
@@ -241,11 +243,12 @@ class PhaseTraining:
                 eval_accuracy=evaluated.accuracy,
                 learning_rates=self.optimizers.rates(),
                 step=self.step,
+                norms=self._steps.norms_of_epoch(),
             )
             self.epochs.append(record)
             if history.best_of(self.phase, self.epochs) == record.epoch:
                 self._best = replicas.read(self._kept)
-        self._steps.train_totals.reset()
+        self._steps.begin_epoch()
         return record
 
     def _recalibrate(self, watch: "Watch") -> Summary:

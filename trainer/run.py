@@ -65,6 +65,7 @@ def run(
         train=open_split(job.train_examples, settings.image_size_px),
         eval=open_split(job.eval_examples, settings.image_size_px),
         num_classes=len(labels),
+        labels=tuple(labels),
     )
     record = Path(job.training_record)
     checkpoints = Path(job.checkpoints) if job.checkpoints is not None else None

@@ -19,11 +19,19 @@ from trainer.stages import stages_of
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What to train on and what to choose epochs by."""
+    """What to train on and what to choose epochs by.
+
+    Attributes:
+        train: the examples to train on.
+        eval: those to choose epochs by.
+        num_classes: that there are.
+        labels: their names, for pictures only; numbers where there are none.
+    """
 
     train: Split
     eval: Split
     num_classes: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Setup:
         strategy: on which devices.
         weights_of_classes: float32 [classes], or None.
         cache: for what frozen layers make of the images.
+        notes_norms: whether phases note how large gradients and updates are.
     """
 
     settings: ModelSettings
@@ -45,6 +54,7 @@ class Setup:
     strategy: tf.distribute.Strategy
     weights_of_classes: np.ndarray[Any, Any] | None
     cache: Store | NoStore = NO_STORE
+    notes_norms: bool = False
 
     @property
     def global_batch_size(self) -> int:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.screen import duration
+from trainer.interruption import Interrupted
 from trainer.progress import REMARKS, Progress
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Display:
         with self._live() if self._console.is_terminal else nullcontext():
             try:
                 yield
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Interrupted):
                 self._end_current("interrupted")
                 raise
             except BaseException:

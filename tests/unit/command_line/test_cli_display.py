@@ -9,6 +9,7 @@ from rich.console import Console
 from pipeline.cli.display import Display
 from pipeline.cli.screen import command, duration, short_path
 from pipeline.local import StepEvent
+from trainer.interruption import Interrupted
 from trainer.progress import REMARKS, Progress
 
 LONG_NOTE = "fine_tune 12/40 · loss 0.231 · accuracy 0.942 · eval loss 0.251 · eval accuracy 0.938"
@@ -85,14 +86,14 @@ def test_progress_before_the_first_component_is_ignored() -> None:
     display.on_progress(Progress(1, 2, "images"))
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted, ValueError])
 def test_component_that_ran_when_an_error_came_is_marked(error: type[BaseException]) -> None:
     file = io.StringIO()
     display = Display(Console(file=file, width=120), ("FineTuner",))
     with pytest.raises(error), display.shown():
         display.on_step(StepEvent("FineTuner", "started", None))
         raise error
-    assert ("interrupted" if error is KeyboardInterrupt else "failed") in file.getvalue()
+    assert ("failed" if error is ValueError else "interrupted") in file.getvalue()
 
 
 @pytest.mark.parametrize(

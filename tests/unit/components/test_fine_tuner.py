@@ -14,9 +14,13 @@ from components.fine_tuner.executor import checkpoint_folder
 from trainer.activation_cache.store import Store
 from trainer.settings import ModelSettings
 
+pytestmark = pytest.mark.slow  # TFX takes half a minute to import
+
 
 def folder_of(root: str, execution: int, examples: str = "examples/7", **properties: Any) -> str | None:
     """Of an attempt: TFX gives each an execution of its own, and outputs named by it."""
+    from tfx.types import standard_artifacts
+
     inputs, record = standard_artifacts.Examples(), standard_artifacts.ModelRun()
     inputs.uri = f"{root}/Transform/{examples}"
     record.uri = f"{root}/FineTuner/training_record/{execution}"

@@ -30,6 +30,7 @@ def train(
     model_settings: ModelSettings,
     num_replicas: int = 1,
     cache: Store | NoStore = NO_STORE,
+    log_dir: Path | None = None,
 ) -> Outcome:
     baselines: list[Weights] = []
     model, records = fine_tune(
@@ -37,6 +38,7 @@ def train(
         data,
         make_strategy(num_replicas),
         on_baseline=lambda model: baselines.append(weights_of(model)),
+        log_dir=log_dir,
         checkpoint_dir=folder,
         cache=cache,
     )
