@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.gate.report import model_card
 from trainer.files import sha256_of
 
 SCHEMES = ("s3", "gs")
@@ -90,7 +91,7 @@ class Bucket:
         """
         digests = {name: sha256_of(saved_model / name) for name in _files(saved_model)}
         newest = next((number for number in self.numbers() if _GRAPH in self.files(number)), None)
-        if newest is not None and self.digests(newest) == digests:
+        if newest is not None and _of_model(self.digests(newest) or {}) == _of_model(digests):
             return newest, False
         self._remove_abandoned()
         partial = f"{self._key}/{_PARTIAL}{int(time.time())}-{uuid.uuid4().hex}"
@@ -140,6 +141,11 @@ class Bucket:
     def _below(self, key: str) -> dict[str, int]:
         found = self._store.find(key, detail=True)
         return {name.removeprefix(f"{key}/"): int(info["size"]) for name, info in found.items() if name != key}
+
+
+def _of_model(digests: dict[str, str]) -> dict[str, str]:
+    """Without the model card, which tells of the run: another run may make the same model."""
+    return {name: digest for name, digest in digests.items() if Path(name).name != model_card.FILE_NAME}
 
 
 def _files(folder: Path) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from test_publish import write_model
 
 from components.gate.production import find_production, fingerprint
+from components.gate.report import model_card
 from components.pusher import buckets
 from components.pusher.publish import publish
 from trainer.errors import ThawError
@@ -70,6 +71,7 @@ def test_versions_count_up_and_hold_every_file(model: str, destination: str, tmp
 
 def test_the_same_model_is_not_published_twice_in_a_row(model: str, destination: str, tmp_path: Path) -> None:
     publish(model, destination)
+    (Path(model) / model_card.FILE_NAME).write_text("of another run")
     again = publish(model, destination)
     assert (again.version, again.is_new) == ("1", False)
     publish(write_model(tmp_path / "other", "another graph"), destination)

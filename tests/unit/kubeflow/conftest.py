@@ -43,7 +43,7 @@ def thaw(host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", host)
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("THAW_KFP_TOKEN", "THAW_KFP_TOKEN_FILE", "THAW_KFP_COOKIES"):
+    for name in ("THAW_KFP_TOKEN", "THAW_KFP_TOKEN_FILE", "THAW_KFP_COOKIES", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
