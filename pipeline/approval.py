@@ -51,7 +51,7 @@ def push_refused(record: RunRecord, configuration: Configuration, who: str, why:
         content = content_of(record, verdict.model_copy(update={"approval": approval}))
         write_release(verdict.models["candidate"].uri, folder / FILE_NAME, content, "candidate", release)
         publication = publish(release, destination)
-    approval = approval.model_copy(update={"pushed_to": str(publication.folder)})
+    approval = approval.model_copy(update={"pushed_to": publication.uri})
     _note(configuration, record, approval)
     approved = verdict.model_copy(update={"approval": approval})
     verdict_schema.write(approved, folder)

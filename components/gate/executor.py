@@ -1,5 +1,6 @@
 """Unpacks artifacts and properties for `components.gate.run.run`, and writes the blessing."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.evaluator.results import BASELINE, CANDIDATE, read_metrics
+from components.gate.announcement import announce
 from components.gate.evidence import Evaluation
-from components.gate.production import find_production
+from components.gate.production import ProductionModel, find_production
 from components.gate.report.content import ArtifactFacts, Lineage
 from components.gate.run import GateJob, run
 from components.gate.settings import GateSettings, Metric
@@ -32,20 +34,26 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         candidate = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         verdict_artifact = artifact_utils.get_single_instance(output_dict["verdict"])
-        job = GateJob(
-            test_examples=_files(artifact_utils.get_split_uri(input_dict["examples"], "test")),
-            candidate=candidate,
-            baseline=path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["baseline_model"])),
-            production=_production(exec_properties, candidate),
-            verdict=verdict_artifact.uri,
-            approved_model=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["approved_model"])),
-            training_record=artifact_utils.get_single_uri(input_dict["training_record"]),
-            quarantine=artifact_utils.get_single_uri(input_dict["quarantine"]),
-            title=self._title(),
-            lineage=_lineage(input_dict, exec_properties),
-        )
+        production = _production(exec_properties, candidate)
         settings = GateSettings.model_validate_json(exec_properties["gate_settings"])
-        verdict = run(job, settings, _evaluation(input_dict))
+        with production.here() if production else contextlib.nullcontext() as folder:
+            job = GateJob(
+                test_examples=_files(artifact_utils.get_split_uri(input_dict["examples"], "test")),
+                candidate=candidate,
+                baseline=path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["baseline_model"])),
+                production=str(folder) if folder else None,
+                production_uri=production.uri if production else None,
+                verdict=verdict_artifact.uri,
+                approved_model=path_utils.serving_model_dir(
+                    artifact_utils.get_single_uri(output_dict["approved_model"])
+                ),
+                training_record=artifact_utils.get_single_uri(input_dict["training_record"]),
+                quarantine=artifact_utils.get_single_uri(input_dict["quarantine"]),
+                title=self._title(),
+                lineage=_lineage(input_dict, exec_properties),
+            )
+            verdict = run(job, settings, _evaluation(input_dict))
+        announce(verdict)
         verdict_artifact.set_int_custom_property("approved", int(verdict.approved))
         verdict_artifact.set_string_custom_property("pushes", verdict.pushes)
         verdict_artifact.set_string_custom_property("sentence", verdict.sentence)
@@ -72,13 +80,13 @@ def _files(split_uri: str) -> tuple[str, ...]:
     return tuple(os.path.join(split_uri, name) for name in sorted(fileio.listdir(split_uri)))
 
 
-def _production(exec_properties: dict[str, Any], candidate: str) -> str | None:
+def _production(exec_properties: dict[str, Any], candidate: str) -> ProductionModel | None:
     found = find_production(exec_properties["push_destination"], candidate)
     expected = exec_properties.get("production_sha256")
     if expected is not None and expected != (found.sha256 if found else ""):
         destination = exec_properties["push_destination"]
         raise ThawError(f"the newest version in {destination!r} changed since the gate was started; run again")
-    return str(found.folder) if found else None
+    return found
 
 
 def _evaluation(input_dict: dict[str, list[types.Artifact]]) -> Evaluation:

@@ -1,5 +1,6 @@
 """The gate from folders to folders, without TFX: predictions, verdict, report, and the model that may go out."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +41,7 @@ class GateJob:
         quarantine: folder of the account of the ingestion, likewise.
         title: of the report.
         lineage: where all this comes from, for the report.
+        production_uri: where the production model is known to lie; None for its folder.
     """
 
     test_examples: Sequence[str]
@@ -52,6 +54,7 @@ class GateJob:
     quarantine: str | None = None
     title: str = ""
     lineage: Lineage = field(default_factory=Lineage)
+    production_uri: str | None = None
 
 
 def run(job: GateJob, settings: GateSettings, evaluation: Evaluation) -> Verdict:
@@ -70,6 +73,9 @@ def run(job: GateJob, settings: GateSettings, evaluation: Evaluation) -> Verdict
     write_predictions(predictions, job.verdict)
     write_warm_up(Path(job.verdict) / FILE_NAME, [sample.image for sample in samples])
     evidence = _evidence(folders, failure, predictions, samples, evaluation, settings)
+    if job.production_uri and "production" in evidence.models:
+        known = evidence.models["production"].model_copy(update={"uri": job.production_uri})
+        evidence = dataclasses.replace(evidence, models={**evidence.models, "production": known})
     stopgap = _stopgap(folders, predictions, samples, evidence, settings)
     if stopgap is not None:
         models = {**evidence.models, "baseline": _facts(folders["baseline"], stopgap.smoke_test)}

@@ -28,5 +28,5 @@ class Executor(base_executor.BaseExecutor):
         publication = publish(model, exec_properties["push_destination"])
         pushed.set_int_custom_property("pushed", 1)
         pushed.set_int_custom_property("is_new_version", int(publication.is_new))
-        pushed.set_string_custom_property("pushed_destination", str(publication.folder))
-        pushed.set_string_custom_property("pushed_version", publication.folder.name)
+        pushed.set_string_custom_property("pushed_destination", publication.uri)
+        pushed.set_string_custom_property("pushed_version", publication.version)

@@ -1,4 +1,4 @@
-"""Publishing a SavedModel so that a model server never sees half of one."""
+"""Publishing a SavedModel so that a model server never sees half of one: to a folder here, or to a bucket."""
 
 import filecmp
 import os
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.gate.report import model_card
+from components.pusher.buckets import Bucket, is_in_bucket
 from trainer.errors import ThawError
 from trainer.export import is_complete
 from trainer.files import flush
@@ -17,10 +18,25 @@ _ABANDONED_AFTER_S = 24 * 60 * 60
 
 @dataclass(frozen=True)
 class Publication:
-    """Where a model is published, and whether that is a new version."""
+    """Where a model is published, and whether that is a new version.
 
-    folder: Path
+    Attributes:
+        uri: folder of the version, or its URL in a bucket.
+        is_new: whether it was made now.
+    """
+
+    uri: str
     is_new: bool
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+        return self.uri.rpartition("/")[2]
+
+    @property
+    def folder(self) -> Path:
+        """Of a version on this machine."""
+        return Path(self.uri)
 
 
 def publish(saved_model: str, destination: str) -> Publication:
@@ -31,10 +47,10 @@ def publish(saved_model: str, destination: str) -> Publication:
 
     Args:
         saved_model: folder of a complete SavedModel.
-        destination: folder of the versions; made where it is missing.
+        destination: folder of the versions, made where it is missing; or a place in a bucket, s3://… or gs://….
 
     Returns:
-        The folder of the version; a new one has a number one higher than the highest there.
+        The place of the version; a new one has a number one higher than the highest there.
 
     Raises:
         ThawError: the source is not complete, or the destination cannot be written.
@@ -43,21 +59,35 @@ def publish(saved_model: str, destination: str) -> Publication:
         raise ThawError(
             f"{saved_model!r} is not a complete SavedModel (saved_model.pb and variables); nothing was pushed"
         )
+    if is_in_bucket(destination):
+        return _publish_to_bucket(saved_model, destination)
     versions = Path(destination)
     partial = versions / f".partial-{os.getpid()}"
     try:
         newest = _newest(versions)
         if newest is not None and _is_same(Path(saved_model), newest):
-            return Publication(newest, is_new=False)
+            return Publication(str(newest), is_new=False)
         versions.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(versions)
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(saved_model, partial)
         _flush_files(partial)
-        return Publication(_rename_to_next_version(partial, versions), is_new=True)
+        return Publication(str(_rename_to_next_version(partial, versions)), is_new=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ThawError(f"cannot push to {destination!r}: {error.strerror or error}; nothing was published") from error
+
+
+def _publish_to_bucket(saved_model: str, destination: str) -> Publication:
+    bucket = Bucket(destination)
+    try:
+        number, is_new = bucket.publish(Path(saved_model))
+    except Exception as error:  # botocore, aiohttp and gcsfs each have their own
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise ThawError(
+            f"cannot push to {destination!r}: {what[:300]}; check the bucket and the credentials in the environment"
+        ) from error
+    return Publication(bucket.version_url(number), is_new)
 
 
 def _remove_abandoned(versions: Path) -> None:

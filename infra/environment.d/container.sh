@@ -3,12 +3,15 @@
 
 HOST_CA=/run/host-ca.crt
 
-image_digest() { cat "$ROOT/infra/Containerfile" "$UV_REQUIREMENTS" | sha256 | cut -c 1-12; }
+# Of what makes the OS image; a change of the deployed stages, which follow, rebuilds nothing here.
+image_digest() {
+    { sed '/^# --- deployed/,$d' "$ROOT/infra/Containerfile" && cat "$UV_REQUIREMENTS"; } | sha256 | cut -c 1-12
+}
 
 OS_IMAGE="localhost/thaw-os:$(image_digest)"
 BASE_IMAGE="${THAW_BASE_IMAGE:-docker.io/library/debian:trixie-slim}"
 MADE_BASE_IMAGE="localhost/thaw-base:trixie"
-DEPLOYED_IMAGE="localhost/thaw:latest"
+DEPLOYED_IMAGE="localhost/thaw" # with the target's name as its tag
 
 # The host's certificates, with those of a company's proxy: the container trusts what the host trusts.
 host_ca_bundle() {
@@ -61,7 +64,7 @@ add_mount() {
 is_passed_on() {
     case "$1" in
         HOME | USER | LOGNAME | TERM | COLORTERM | COLUMNS | LINES | LANG | LC_* | TZ | EDITOR) ;;
-        CI | NO_COLOR | FORCE_COLOR | KUBECONFIG) ;;
+        CI | NO_COLOR | FORCE_COLOR | KUBECONFIG | KF_PIPELINES_*) ;;
         THAW_ENVIRONMENT*) return 1 ;;
         THAW_* | TF_* | KERAS_* | XLA_* | CUDA_* | NVIDIA_* | NCCL_* | OMP_* | GRPC_VERBOSITY) ;;
         PYTHONHASHSEED | PYTHONUNBUFFERED | PYTHONWARNINGS | PYTHONFAULTHANDLER | PYTEST_*) ;;

@@ -38,6 +38,7 @@ build_image() {
     ensure_base "$1" || return 1
     arguments=(build --file "$ROOT/infra/Containerfile" --target "$2" --tag "$3" --network host
         --build-arg "BASE=$BASE" --build-arg PIP_INDEX_URL --build-arg UV_DEFAULT_INDEX)
+    [ "$2" = os ] || arguments+=(--build-arg "REVISION=$(revision)")
     ca="$(host_ca_bundle)"
     [ -z "$ca" ] || arguments+=(--secret "id=host_ca,src=$ca" --build-arg "SSL_CERT_FILE=$HOST_CA")
     if [ "$1" = buildah ]; then
@@ -49,6 +50,9 @@ build_image() {
     WHY="the image could not be built (see above)"
     return 1
 }
+
+# The commit that is built, for the image's label.
+revision() { git -C "$ROOT" rev-parse HEAD 2>/dev/null || echo unknown; }
 
 # A killed build leaves its working container; we hold the lock, so none of them is at work.
 remove_killed_builds() {
@@ -87,12 +91,13 @@ add_user_and_devices() {
     if [ "$WAY" = podman ]; then arguments+=(--device nvidia.com/gpu=all); else arguments+=(--gpus all); fi
 }
 
-# The deployed image, by the first of docker, podman, buildah that answers.
+# build_deployed_image TARGET: the deployed image, by the first of docker, podman, buildah that answers.
 build_deployed_image() {
+    case "$1" in cpu | gpu) ;; *) wrong_use "image: '$1' is neither cpu nor gpu" ;; esac
     for WAY in docker podman buildah; do
         if [ "$WAY" = buildah ]; then buildah_is_there || continue; else engine_answers || continue; fi
-        with_lock 8 "$CACHE/lock" build_image "$WAY" deployed "$DEPLOYED_IMAGE" || give_up "$WAY: $WHY"
-        say "built $DEPLOYED_IMAGE with $WAY"
+        with_lock 8 "$CACHE/lock" build_image "$WAY" "$1" "$DEPLOYED_IMAGE:$1" || give_up "$WAY: $WHY"
+        say "built $DEPLOYED_IMAGE:$1 with $WAY"
         return
     done
     give_up "no docker, podman or buildah (as root) can build the image: $WHY"

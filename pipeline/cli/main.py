@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from pipeline.cli import kubeflow_commands
 from pipeline.cli.arguments import EXIT_STATUSES_OF_QUESTIONS, OptionalConfig, Root
 from pipeline.cli.exit_status import FAILED, INTERRUPTED, WRONG_USE, Interrupted
 from pipeline.cli.report_commands import compare, report
@@ -219,6 +220,7 @@ def doctor(
 
 for _command in (report, compare):
     app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)(_command)
+kubeflow_commands.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -32,7 +32,7 @@ def _title(console: Console, title: str) -> None:
 
 def _after_push(console: Console, record: RunRecord, configuration: Configuration) -> None:
     image = _readable_image(configuration)
-    if image is None:
+    if image is None or "://" in record.uris["pushed model"]:
         return
     _title(console, "Try the model")
     print_command(console, "predict", Path(record.uris["pushed model"]), image)

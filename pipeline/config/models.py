@@ -42,6 +42,19 @@ def _absolute(value: object, info: ValidationInfo) -> object:
 LocalPath = Annotated[Path, BeforeValidator(_absolute)]
 
 
+def _absolute_or_in_bucket(value: object, info: ValidationInfo) -> object:
+    """Leaves a URL of a bucket as it is; makes anything else an absolute path."""
+    if not isinstance(value, str) or "://" not in value:
+        return _absolute(value, info)
+    if not re.match(r"(s3|gs)://[^/]", value):
+        raise ValueError("must be a local path, or a place in a bucket: s3://BUCKET/… or gs://BUCKET/…")
+    return value.rstrip("/")
+
+
+Destination = Annotated[Path | str, BeforeValidator(_absolute_or_in_bucket)]
+"""A folder here as a Path, or a place in a bucket as text."""
+
+
 class DataSettings(IngestionSettings):
     """The photographs, and how they become examples.
 
@@ -115,7 +128,8 @@ class InfrastructureSettings(Settings):
 
     Attributes:
         root: folder of the pipeline: metadata, artifacts and run records. Made where it is missing.
-        push_destination: folder that receives a model version with each push. Made where it is missing.
+        push_destination: folder that receives a model version with each push, made where it is missing; or a place in a
+            bucket, s3://… or gs://….
         num_cpu_replicas: train on this many logical CPU devices; null trains on GPUs, or the one CPU.
         gpus: numbers of the GPUs to train on, in TensorFlow's order; null for all.
         beam: how Apache Beam runs.
@@ -123,7 +137,7 @@ class InfrastructureSettings(Settings):
     """
 
     root: LocalPath
-    push_destination: LocalPath
+    push_destination: Destination
     num_cpu_replicas: Annotated[int, Field(ge=1)] | None = None
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)] | None = None
     beam: BeamSettings = BeamSettings()
@@ -206,7 +220,7 @@ class Configuration(Settings):
             ("push_destination", self.infrastructure.push_destination),
             ("cache.folder", self.infrastructure.cache_folder),
         ):
-            if _is_among_photographs(path, self.data.images):
+            if isinstance(path, Path) and _is_among_photographs(path, self.data.images):
                 raise ValueError(
                     f"infrastructure.{key}, {str(path)!r}, lies inside data.images, "
                     f"{self.data.images!r}, where it would be read as photographs; put it elsewhere"

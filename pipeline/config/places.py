@@ -72,7 +72,8 @@ def _files(configuration: Configuration) -> Iterator[str]:
 def _outputs(configuration: Configuration) -> Iterator[str]:
     infrastructure = configuration.infrastructure
     yield from _output("root", infrastructure.root)
-    yield from _output("push_destination", infrastructure.push_destination)
+    if isinstance(infrastructure.push_destination, Path):
+        yield from _output("push_destination", infrastructure.push_destination)
 
 
 def _output(key: str, path: Path) -> Iterator[str]:

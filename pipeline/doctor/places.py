@@ -32,8 +32,10 @@ def photographs(data: DataSettings) -> Finding:
     return ok("photographs", data.images)
 
 
-def writable(what: str, folder: Path) -> Finding:
-    """Whether files can be made in a folder, or the folder itself where it is missing."""
+def writable(what: str, folder: Path | str) -> Finding:
+    """Whether files can be made in a folder, or the folder itself where it is missing; a bucket is not asked."""
+    if isinstance(folder, str):
+        return ok(what, f"{folder} (not tried: nothing is written to a bucket before a push)")
     existing = nearest_existing(folder)
     if not existing.is_dir():
         return problem(what, f"{existing} is a file", "move it away, or name another folder")

@@ -209,7 +209,12 @@ def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machin
     old_machine.add("uv", FAKE_UV)
     old_machine.add("docker", FAKE_DOCKER)
     data = pathlib.Path("/opt")
-    seen = {"THAW_MOUNTS": str(data), "AWS_SECRET_ACCESS_KEY": "sesame", "EDITOR_OF_MINE": "ed"}
+    seen = {
+        "THAW_MOUNTS": str(data),
+        "AWS_SECRET_ACCESS_KEY": "sesame",
+        "EDITOR_OF_MINE": "ed",
+        "KF_PIPELINES_ENDPOINT": "h",
+    }
     result = old_machine.run("run", "--announce", "bash", "-c", "exit 3", **seen)
     assert result.returncode == 3, result.stderr
     assert "container by docker (glibc 2.36 is older than 2.39)" in result.stderr
@@ -217,7 +222,7 @@ def test_a_container_gets_the_folders_and_variables_it_needs(old_machine: Machin
     assert f'type=bind,"source={data}","target={data}"' in arguments
     assert f"VIRTUAL_ENV={old_machine.checkout}/.venv" in arguments
     assert "AWS_SECRET_ACCESS_KEY" in arguments and "sesame" not in " ".join(arguments)
-    assert "EDITOR_OF_MINE" not in arguments
+    assert "EDITOR_OF_MINE" not in arguments and "KF_PIPELINES_ENDPOINT" in arguments
     assert arguments[arguments.index("--user") + 1] == "1000:1000"
 
 
@@ -257,3 +262,28 @@ def test_the_environment_can_be_entered_twice(machine: Machine) -> None:
 
 def test_this_very_environment_says_which_it_is() -> None:
     assert os.environ.get("THAW_ENVIRONMENT") in {None, "native", "docker", "podman", "buildah"}
+
+
+def test_only_what_makes_the_os_image_gives_it_another_name(old_machine: Machine) -> None:
+    """The stages that are deployed come after it; a change of them rebuilds nothing on the machines of developers."""
+    old_machine.add("uv", FAKE_UV)
+    old_machine.add("docker", FAKE_DOCKER)
+    containerfile = old_machine.checkout / "infra/Containerfile"
+    original = containerfile.read_text()
+    assert "chromium" in original.partition("# --- deployed")[0]
+
+    def image() -> str:
+        old_machine.run("run", "true")
+        arguments = (old_machine.home / "docker-arguments").read_text().splitlines()
+        return next(argument for argument in arguments if argument.startswith("localhost/thaw-os:"))
+
+    first = image()
+    containerfile.write_text(original + "# changed\n")
+    assert image() == first
+    containerfile.write_text(original.replace("chromium", "chromium nano", 1))
+    assert image() != first
+
+
+def test_an_image_for_an_unknown_target_is_wrong_use(machine: Machine) -> None:
+    result = machine.run("image", "tpu")
+    assert result.returncode == 64 and "'tpu' is neither cpu nor gpu" in result.stderr

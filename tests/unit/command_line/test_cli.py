@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import Thaw
 
-COMMANDS = ("run", "worker", "runs", "show", "report", "compare", "predict", "config", "doctor")
+COMMANDS = ("run", "worker", "runs", "show", "report", "compare", "predict", "config", "doctor", "submit", "status")
 
 
 def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:

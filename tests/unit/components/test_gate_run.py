@@ -228,7 +228,8 @@ def test_the_baseline_is_released_in_a_refused_candidates_place(judge: Judge, ma
 
 
 def test_production_is_asked_about_the_same_examples(judge: Judge, material: Material) -> None:
-    found, _ = judge(production=material.model("candidate"))
+    found, _ = judge(production=material.model("candidate"), production_uri="s3://bucket/serving/7")
+    assert found.models["production"].uri == "s3://bucket/serving/7"
     assert found.metrics[0].production == found.metrics[0].candidate
     assert found.mcnemar_production is not None and found.mcnemar_production.num_lost == 0
 
@@ -346,7 +347,7 @@ def test_production_is_the_newest_version_that_is_not_the_candidate(material: Ma
     (served / "11").mkdir()
     (served / ".partial-1").mkdir()
     found = find_production(str(served), candidate)
-    assert found is not None and found.folder == served / "10"
+    assert found is not None and found.uri == str(served / "10")
     (served / "10" / "assets.extra").mkdir()
     (served / "10" / "assets.extra" / "model_card.md").touch()
     again = find_production(str(served), candidate)

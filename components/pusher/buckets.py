@@ -1,0 +1,152 @@
+"""Publishing a SavedModel to s3:// or gs://, where nothing can be renamed.
+
+All files are uploaded under a name that model servers ignore, then copied inside the store to their number, the graph
+last: until `saved_model.pb` is there, the folder is no model. The number is claimed before by an object that is made
+only if it is not there yet, so two publishers never write the same version. When the version is whole, that object gets
+the digests of its files.
+
+Tried against a server that speaks S3. gs:// is the same code through gcsfs, and was not tried.
+"""
+
+import json
+import os
+import posixpath
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.gate.report import model_card
+from trainer.files import sha256_of
+
+SCHEMES = ("s3", "gs")
+_CLAIMS = ".thaw-versions"
+_PARTIAL = ".thaw-partial-"
+_GRAPH = "saved_model.pb"
+_ABANDONED_AFTER_S = 24 * 60 * 60
+
+
+def is_in_bucket(place: str) -> bool:
+    """Whether a place is a URL of a bucket."""
+    return place.partition("://")[0] in SCHEMES and "://" in place
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A folder of versions in a bucket.
+
+    Attributes:
+        url: such as s3://bucket/serving/digits.
+    """
+
+    url: str
+
+    @property
+    def _key(self) -> str:
+        return self.url.partition("://")[2].rstrip("/")
+
+    @property
+    def _store(self) -> Any:
+        import fsspec
+
+        return fsspec.filesystem(self.url.partition("://")[0], use_listings_cache=False)
+
+    def version_url(self, number: int) -> str:
+        """Of one version."""
+        return f"{self.url.rstrip('/')}/{number}"
+
+    def files(self, number: int) -> dict[str, int]:
+        """Sizes of the files of a version, by their path in it."""
+        return self._below(f"{self._key}/{number}")
+
+    def numbers(self) -> list[int]:
+        """Of all versions that have any file, highest first."""
+        return sorted({int(name) for name in self._names(self._key) if name.isdecimal()}, reverse=True)
+
+    def digests(self, number: int) -> dict[str, str] | None:
+        """Hex sha256 of each file of a version that was published whole; None of any other."""
+        try:
+            said = json.loads(self._store.cat_file(f"{self._key}/{_CLAIMS}/{number}.json"))
+        except FileNotFoundError:
+            return None
+        return said.get("files")
+
+    def download(self, number: int, folder: Path) -> None:
+        """Copies a version into a folder here."""
+        for name in self.files(number):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._store.get_file(f"{self._key}/{number}/{name}", str(path))
+
+    def publish(self, saved_model: Path) -> tuple[int, bool]:
+        """Makes a SavedModel the newest version, unless it is that already.
+
+        Returns:
+            The number of the version, and whether it is new.
+
+        Raises:
+            OSError: the bucket refuses.
+        """
+        digests = {name: sha256_of(saved_model / name) for name in _files(saved_model)}
+        newest = next((number for number in self.numbers() if _GRAPH in self.files(number)), None)
+        if newest is not None and _of_model(self.digests(newest) or {}) == _of_model(digests):
+            return newest, False
+        self._remove_abandoned()
+        partial = f"{self._key}/{_PARTIAL}{int(time.time())}-{uuid.uuid4().hex}"
+        try:
+            for name in digests:
+                self._store.put_file(str(saved_model / name), f"{partial}/{name}")
+            number = self._claim()
+            for name in sorted(digests, key=lambda name: (name == _GRAPH, name)):
+                self._store.cp_file(f"{partial}/{name}", f"{self._key}/{number}/{name}")
+        finally:
+            self._remove(partial)
+        claim = json.dumps({"files": digests}, indent=2).encode()
+        self._store.pipe_file(f"{self._key}/{_CLAIMS}/{number}.json", claim)
+        return number, True
+
+    def _claim(self) -> int:
+        """The first number above all that are taken, ours from now on."""
+        while True:
+            claimed = [int(name.removesuffix(".json")) for name in self._names(f"{self._key}/{_CLAIMS}")]
+            number = max([*self.numbers(), *claimed], default=0) + 1
+            try:
+                content = json.dumps({"claimed_by_process": os.getpid()}).encode()
+                self._store.pipe_file(f"{self._key}/{_CLAIMS}/{number}.json", content, mode="create")
+                return number
+            except FileExistsError:
+                continue
+
+    def _remove_abandoned(self) -> None:
+        """Removes what killed publishers have left; an upload that began a day ago is not going on any more."""
+        for name in self._names(self._key):
+            begun = name.removeprefix(_PARTIAL).partition("-")[0]
+            if name.startswith(_PARTIAL) and begun.isdecimal() and time.time() - int(begun) > _ABANDONED_AFTER_S:
+                self._remove(f"{self._key}/{name}")
+
+    def _remove(self, key: str) -> None:
+        found = self._below(key)
+        if found:
+            self._store.rm([f"{key}/{name}" for name in found])
+
+    def _names(self, key: str) -> Iterator[str]:
+        try:
+            found = self._store.ls(key, detail=False)
+        except FileNotFoundError:
+            return
+        yield from (posixpath.basename(name.rstrip("/")) for name in found)
+
+    def _below(self, key: str) -> dict[str, int]:
+        found = self._store.find(key, detail=True)
+        return {name.removeprefix(f"{key}/"): int(info["size"]) for name, info in found.items() if name != key}
+
+
+def _of_model(digests: dict[str, str]) -> dict[str, str]:
+    """Without the model card, which tells of the run: another run may make the same model."""
+    return {name: digest for name, digest in digests.items() if Path(name).name != model_card.FILE_NAME}
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

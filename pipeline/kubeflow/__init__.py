@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines: submitting what was compiled, schedules, and what became of a run."""

@@ -1,0 +1,178 @@
+"""Publishing to a bucket, through a server that speaks S3: whole versions, each model once, each number once."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from test_publish import write_model
+
+from components.gate.production import find_production, fingerprint
+from components.gate.report import model_card
+from components.pusher import buckets
+from components.pusher.publish import publish
+from trainer.errors import ThawError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    yield f"http://127.0.0.1:{running.get_host_and_port()[1]}"
+    running.stop()
+
+
+@pytest.fixture
+def destination(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A place in an empty bucket."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{abs(hash(request.node.name))}"
+    store().mkdir(bucket)
+    return f"s3://{bucket}/serving/digits"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return write_model(tmp_path / "model")
+
+
+def store() -> Any:
+    return fsspec.filesystem("s3", use_listings_cache=False)
+
+
+def names(url: str) -> list[str]:
+    return sorted(name.removeprefix(url.removeprefix("s3://") + "/") for name in store().find(url))
+
+
+def test_versions_count_up_and_hold_every_file(model: str, destination: str, tmp_path: Path) -> None:
+    first = publish(model, destination)
+    assert (first.uri, first.version, first.is_new) == (f"{destination}/1", "1", True)
+    files = sorted(path.relative_to(model).as_posix() for path in Path(model).rglob("*") if path.is_file())
+    assert names(first.uri) == files
+    for name in files:
+        assert store().cat_file(f"{first.uri}/{name}") == Path(model, name).read_bytes()
+    second = publish(write_model(tmp_path / "other", "another graph"), destination)
+    assert second.uri == f"{destination}/2"
+    assert {name.split("/")[0] for name in names(destination)} == {"1", "2", ".thaw-versions"}
+
+
+def test_the_same_model_is_not_published_twice_in_a_row(model: str, destination: str, tmp_path: Path) -> None:
+    publish(model, destination)
+    (Path(model) / model_card.FILE_NAME).write_text("of another run")
+    again = publish(model, destination)
+    assert (again.version, again.is_new) == ("1", False)
+    publish(write_model(tmp_path / "other", "another graph"), destination)
+    assert publish(model, destination).version == "3"  # but again after another one
+
+
+def test_the_graph_comes_last(model: str, destination: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that looks at any moment sees a version without its graph, or all of it."""
+    copied: list[str] = []
+    original = type(store())._copy_basic
+
+    async def copy(self: Any, source: str, target: str, **options: Any) -> Any:
+        copied.append(target.partition("/1/")[2])
+        return await original(self, source, target, **options)
+
+    monkeypatch.setattr(type(store()), "_copy_basic", copy)
+    publish(model, destination)
+    assert len(copied) == 4 and copied[-1] == "saved_model.pb"
+
+
+def test_a_push_that_is_cut_short_leaves_no_model_and_its_number_to_nobody(
+    model: str, destination: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = type(store())._copy_basic
+
+    async def fail_at_the_graph(self: Any, source: str, target: str, **options: Any) -> Any:
+        if target.endswith("saved_model.pb"):
+            raise OSError("the connection broke")
+        return await original(self, source, target, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store()), "_copy_basic", fail_at_the_graph)
+        with pytest.raises(ThawError, match=r"cannot push to 's3://.*': the connection broke; check the bucket"):
+            publish(model, destination)
+    assert not [name for name in names(destination) if name.startswith(".thaw-partial")]
+    assert find_production(destination, write_of_nothing(model)) is None
+    found = publish(model, destination)
+    assert (found.version, found.is_new) == ("2", True)
+
+
+def write_of_nothing(model: str) -> str:
+    """A candidate that differs from the model."""
+    return write_model(Path(model).parent / "candidate", "candidate")
+
+
+def test_publishers_at_once_get_numbers_of_their_own(destination: str, tmp_path: Path) -> None:
+    models = [write_model(tmp_path / f"model {number}", f"graph {number}") for number in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda model: publish(model, destination), models))
+    assert sorted(publication.version for publication in found) == ["1", "2", "3", "4"]
+    for number, publication in enumerate(found):
+        assert store().cat_file(f"{publication.uri}/saved_model.pb") == f"graph {number}".encode()
+
+
+def test_what_a_killed_publisher_left_is_removed_after_a_day(
+    model: str, destination: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for begun in ("1000-a", "99999999999-b"):
+        store().pipe_file(f"{destination}/.thaw-partial-{begun}/saved_model.pb".removeprefix("s3://"), b"half")
+    publish(model, destination)
+    assert [name for name in names(destination) if "partial" in name] == [".thaw-partial-99999999999-b/saved_model.pb"]
+
+
+def test_production_is_the_newest_whole_version_that_is_not_the_candidate(
+    model: str, destination: str, tmp_path: Path
+) -> None:
+    candidate = write_of_nothing(model)
+    assert find_production(destination, candidate) is None
+    publish(model, destination)
+    publish(candidate, destination)
+    store().pipe_file(f"{destination}/9/variables/variables.index".removeprefix("s3://"), b"half")
+    broken = publish(write_model(tmp_path / "broken", "broken"), destination)
+    store().rm_file(f"{broken.uri}/saved_model.pb".removeprefix("s3://"))
+    found = find_production(destination, candidate)
+    assert found is not None
+    assert (found.uri, found.sha256) == (f"{destination}/1", fingerprint(model))
+    with found.here() as folder:
+        assert folder.name == "1" and fingerprint(folder) == found.sha256
+    assert not folder.exists()
+
+
+def test_a_version_of_another_program_is_production_too(model: str, destination: str) -> None:
+    for path in Path(model).rglob("*"):
+        if path.is_file():
+            store().put_file(str(path), f"{destination}/7/{path.relative_to(model)}".removeprefix("s3://"))
+    found = find_production(destination, write_of_nothing(model))
+    assert found is not None and (found.uri, found.sha256) == (f"{destination}/7", fingerprint(model))
+    assert publish(model, destination).version == "8"
+
+
+def test_the_digests_of_a_version_are_kept_beside_it(model: str, destination: str) -> None:
+    publish(model, destination)
+    kept = json.loads(store().cat_file(f"{destination}/.thaw-versions/1.json"))
+    assert set(kept["files"]) == set(names(f"{destination}/1"))
+
+
+def test_a_bucket_that_is_not_there_is_refused_by_name(model: str, destination: str) -> None:
+    with pytest.raises(ThawError, match=r"cannot push to 's3://no-such-bucket/x'"):
+        publish(model, "s3://no-such-bucket/x")
+
+
+def test_only_buckets_and_paths_are_destinations() -> None:
+    assert buckets.is_in_bucket("s3://bucket/x") and buckets.is_in_bucket("gs://bucket")
+    assert not buckets.is_in_bucket("/data/s3") and not buckets.is_in_bucket("ftp://x")
