@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from trainer import compute, devices, freeze_contract
+from trainer.checkpoint_store import CheckpointStore
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
@@ -29,6 +30,8 @@ class TrainingJob:
         training_record: gets the record and TensorBoard's event files.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
+        checkpoint_store: URI of a folder in an object store that gets copies of them, for machines whose disks do not
+            outlive them. What is there at the end stays: whether the result is safe is not known here.
     """
 
     train_examples: str
@@ -38,6 +41,7 @@ class TrainingJob:
     baseline_model: str
     training_record: str
     checkpoints: str | None = None
+    checkpoint_store: str | None = None
 
 
 def run(
@@ -70,8 +74,11 @@ def run(
         export(model, job.transform_graph, settings.image_size_px, folder)
         freeze_contract.check_export(model, folder)
 
+    store = CheckpointStore(job.checkpoint_store) if job.checkpoint_store is not None else None
     on_baseline = partial(export_to, job.baseline_model)
-    model, phases = fine_tune(settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints)
+    model, phases = fine_tune(
+        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, checkpoint_store=store
+    )
     export_to(job.model, model)
     write_record(record, settings, phases, labels, compute.describe(settings, strategy))
     if checkpoints is not None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainer import compute, freezing, memory, progress, replicas, training_state
 from trainer.activation_cache.store import Store
+from trainer.checkpoint_store import CheckpointStore
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier
 from trainer.curves import Curves
@@ -37,6 +38,7 @@ def fine_tune(
     log_dir: Path | None = None,
     checkpoint_dir: Path | None = None,
     cache: Store | None = None,
+    checkpoint_store: CheckpointStore | None = None,
 ) -> tuple[Classifier, tuple[PhaseRecord, ...]]:
     """Trains the phases in order.
 
@@ -54,6 +56,7 @@ def fine_tune(
         checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
             it when the result is safe.
         cache: where activations of frozen layers are kept, shared with other trainings; None to keep none.
+        checkpoint_store: keeps copies of the checkpoints, where `checkpoint_dir` is lost with the machine.
 
     Returns:
         The trained model, and a record per phase, in the order of training; that of a probe comes first.
@@ -64,7 +67,8 @@ def fine_tune(
         FreezeContractError: a frozen variable changed.
         Interrupted: SIGTERM came.
         ThawError: a phase whose loss is a number in none of its epochs, or for which no learning rate can be suggested
-            where it is to be found; too little memory; a cache that is required and cannot be used.
+            where it is to be found; too little memory; a cache that is required and cannot be used; a checkpoint store
+            that cannot be reached.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
@@ -74,7 +78,7 @@ def fine_tune(
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
         digest = training_state.training_digest(setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync)
-        folder = CheckpointFolder(checkpoint_dir, digest)
+        folder = CheckpointFolder(checkpoint_dir, digest, checkpoint_store)
     with listening_for_sigterm() as stop, memory.explaining_lack(settings.batch_size_per_replica):
         records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
     return setup.model, records

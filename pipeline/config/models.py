@@ -20,6 +20,7 @@ from pydantic import (
 from components.gate.settings import GateSettings
 from components.image_example_gen.settings import IngestionSettings, span_placeholders
 from components.image_example_gen.sources.spans import SpanTemplate
+from pipeline.config.kubeflow import KubeflowSettings
 from trainer.settings import ModelSettings, Settings
 
 FOLDER = "folder"
@@ -107,6 +108,7 @@ class InfrastructureSettings(Settings):
         num_cpu_replicas: train on this many logical CPU devices; null trains on GPUs, or the one CPU.
         gpus: numbers of the GPUs to train on, in TensorFlow's order; null for all.
         beam: how Apache Beam runs.
+        kubeflow: how the pipeline runs on Kubeflow Pipelines; null where it does not.
     """
 
     root: LocalPath
@@ -114,6 +116,7 @@ class InfrastructureSettings(Settings):
     num_cpu_replicas: Annotated[int, Field(ge=1)] | None = None
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)] | None = None
     beam: BeamSettings = BeamSettings()
+    kubeflow: KubeflowSettings | None = None
 
     @model_validator(mode="after")
     def _devices_are_stated_once(self) -> Self:
