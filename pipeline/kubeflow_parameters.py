@@ -1,8 +1,8 @@
 """What a submission may change without compiling again: the parameters of a compiled pipeline.
 
-TFX compiles the properties of components as constants. Those that follow from the configuration become parameters of the
-pipeline, with what they were as defaults. So whatever a `--set` changes, short of the graph and its pods, is a matter of
-other arguments; and Kubeflow's cache, which sees arguments, notices.
+TFX compiles the properties of components as constants. Those that follow from the configuration become parameters of
+the pipeline, with what they were as defaults. So whatever a `--set` changes, short of the graph and its pods, is a
+matter of other arguments; and Kubeflow's cache, which sees arguments, notices.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """What pods need beyond a container: the Kubernetes document of a compiled pipeline.
 
-kfp-kubernetes writes it for tasks of its own SDK. Its functions ask nothing of a task but `platform_config`, so that they
-serve for tasks that TFX has compiled, too.
+kfp-kubernetes writes it for tasks of its own SDK. Its functions ask nothing of a task but `platform_config`, so that
+they serve for tasks that TFX has compiled, too.
 """
 
 from collections.abc import Mapping

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components.evaluator import executor
 from tfx.types import artifact_utils
@@ -27,7 +29,14 @@ class Executor(executor.Executor):
         settings = EvaluationSettings.model_validate_json(exec_properties["evaluation_settings"])
         labels = _labels(artifact_utils.get_single_uri(input_dict["model"]))
         config = evaluation_config(settings, labels)
+        _complete_tfma()
         super().Do(input_dict, output_dict, {**exec_properties, "eval_config": proto_utils.proto_to_json(config)})
+
+
+def _complete_tfma() -> None:
+    """TFX's executor wants a name that TFMA has lost; TFX gives it back only where all of its components are imported."""
+    if not hasattr(tfma, "EvalConfig"):
+        tfma.EvalConfig = config_pb2.EvalConfig
 
 
 def _labels(model_uri: str) -> tuple[str, ...]:

@@ -1,15 +1,15 @@
 """Kubeflow Pipelines 2.16 as a step sees it: driver and launcher, in a few lines, over a real object store.
 
-What it does was read in Kubeflow's own driver and launcher. The driver resolves inputs, names places for outputs, and asks
-the cache. The launcher fetches inputs by bare prefix into local folders, replaces {{$}} in the command, runs it, reads
-what it left, strictly, and uploads. Nothing local outlives a step, nor an attempt at it. Commands run as they were compiled.
+What it does was read in Kubeflow's own driver and launcher. The driver resolves inputs, names places for outputs, and
+asks the cache. The launcher fetches inputs by bare prefix into local folders, replaces {{$}} in the command, runs it,
+reads what it left, strictly, and uploads. Nothing local outlives a step, nor an attempt at it. Commands run as they were
+compiled.
 """
 
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -282,6 +282,3 @@ def pod_environment(repository: Path, endpoint: str, folder: Path) -> dict[str, 
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-
-
-SIGKILL = signal.SIGKILL
