@@ -34,7 +34,7 @@ class Executor(executor.Executor):
 
 
 def _complete_tfma() -> None:
-    """TFX's executor wants a name that TFMA has lost; TFX gives it back only where all of its components are imported."""
+    """TFX wants a name that TFMA has lost, and gives it back only where all of its components are imported."""
     if not hasattr(tfma, "EvalConfig"):
         tfma.EvalConfig = config_pb2.EvalConfig
 

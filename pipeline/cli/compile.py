@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import cast
 
 from pipeline.cli.screen import short_path
 from pipeline.config import Configuration, load_configuration
@@ -39,21 +38,23 @@ def compile_(config_path: Path, output: Path, overrides: Sequence[str]) -> int:
 
 
 def unmounted_places(configuration: Configuration) -> Iterator[str]:
-    """What the configuration names by a path that no volume of the step holds: it must be in the image."""
+    """What the configuration names by a path that no volume of the step holds."""
     settings = configuration.infrastructure.kubeflow
     assert settings is not None
-    for key, place, steps in _places(configuration):
+    for key, place, steps, so in _places(configuration):
         for step in steps:
             mounted = [volume.mount_path for volume in settings.of(step).volumes]
             if "://" not in place and not any(PurePosixPath(place).is_relative_to(path) for path in mounted):
-                yield f"{key} is {place!r}, and {step} mounts no volume there; it must be in the image"
+                yield f"{key} is {place!r}, and {step} mounts no volume there: {so}"
 
 
-def _places(configuration: Configuration) -> Iterator[tuple[str, str, tuple[StepName, ...]]]:
-    yield "data.images", configuration.data.images, ("ImageExampleGen",)
+def _places(configuration: Configuration) -> Iterator[tuple[str, str, tuple[StepName, ...], str]]:
+    in_image = "it must be in the image"
+    yield "data.images", configuration.data.images, ("ImageExampleGen",), in_image
     if configuration.data.schema_path is not None:
-        yield "data.schema", str(configuration.data.schema_path), ("SchemaGen",)
+        yield "data.schema", str(configuration.data.schema_path), ("SchemaGen",), in_image
     if configuration.model.weights_path is not None:
-        yield "model.weights", str(configuration.model.weights_path), ("FineTuner",)
+        yield "model.weights", str(configuration.model.weights_path), ("FineTuner",), in_image
     destination = str(configuration.infrastructure.push_destination)
-    yield "infrastructure.push_destination", destination, cast(tuple[StepName, ...], ("Gate", "Pusher"))
+    lost = "what is pushed is gone with the pod, and no production model is found"
+    yield "infrastructure.push_destination", destination, ("Gate", "Pusher"), lost

@@ -2,8 +2,8 @@
 
 What it does was read in Kubeflow's own driver and launcher. The driver resolves inputs, names places for outputs, and
 asks the cache. The launcher fetches inputs by bare prefix into local folders, replaces {{$}} in the command, runs it,
-reads what it left, strictly, and uploads. Nothing local outlives a step, nor an attempt at it. Commands run as they were
-compiled.
+reads what it left, strictly, and uploads. Nothing local outlives a step, nor an attempt at it. Commands run as they
+were compiled.
 """
 
 import hashlib
