@@ -11,12 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.kubeflow_entrypoint.places import PART
 from trainer.errors import ConfigurationError
 
 Spec = dict[str, Any]
-
-PART = "__"
-"""Between a JSON property and a key in it: the entrypoint puts `settings__span` into `settings`, unless it is empty."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,11 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import PropertyType
 
 from components import artifacts
-from components.kubeflow_entrypoint.places import Places, local_path
+from components.kubeflow_entrypoint.places import PART, Places, local_path
 from trainer.errors import ConfigurationError, ThawError
 
 LOGS = "executor-logs"
 """An output that Kubeflow adds for itself."""
-
-PART = "__"
-"""Between a JSON property and a key in it."""
 
 _OWN_TYPES = {kind.TYPE_NAME: kind for kind in (artifacts.Quarantine, artifacts.Verdict)}
 _MODEL_IDS = ("current_model_id", "baseline_model_id")

@@ -13,6 +13,9 @@ from trainer.errors import ThawError
 LOCAL_ROOT = "THAW_KUBEFLOW_LOCAL_ROOT"
 """Environment variable: the folder that stands in for /; for trying this out where / cannot be written."""
 
+PART = "__"
+"""Between a JSON property and a key in it: `settings__span` goes into `settings`, unless it is empty."""
+
 _FOLDERS = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
 _NUM_PARTS_BELOW_ROOT = 4
 """Run, task, attempt and output: the names below a pipeline's folder in the store."""
