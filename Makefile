@@ -2,12 +2,14 @@
 
 ENVIRONMENT := infra/environment run --announce
 QUIETLY := infra/environment run
+# A process of the tests takes up to 3 GiB.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 NAME ?=
 export NAME
 export THAW_SHELL_COMMAND = $(value CMD)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick check shell bench image clean clean-environment
+.PHONY: help run test test-quick check shell bench lock image clean clean-environment
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -21,7 +23,7 @@ run: ## run the embedded example, end to end
 	@./thaw run examples/digits/config.yaml
 
 test: ## run all tests
-	@$(ENVIRONMENT) python -m pytest tests
+	@$(ENVIRONMENT) python -m pytest tests $(IN_PARALLEL)
 
 test-quick: ## run the tests that take seconds
 	@$(ENVIRONMENT) python -m pytest tests -m "not slow"
@@ -38,6 +40,9 @@ shell: ## open a shell in the environment; make shell CMD='…' runs one command
 
 bench: ## run all benchmarks; make bench NAME=ingest runs one
 	@$(ENVIRONMENT) python -m "benchmarks$${NAME:+.$$NAME}"
+
+lock: ## bring uv.lock up to date with pyproject.toml
+	@infra/environment lock
 
 image: ## build the image that is deployed
 	@infra/environment image

@@ -2,13 +2,14 @@
 
 import sys
 
-from benchmarks import duplicates, fuzz, gate, ingest, steps, steps_per_second, training
+from benchmarks import duplicates, fuzz, gate, ingest, plans, steps, steps_per_second, training
 
 BENCHMARKS = {
     "ingest": ingest.main,
     "duplicates": duplicates.main,
     "fuzz": fuzz.main,
     "training": training.main,
+    "plans": plans.main,
     "gate": gate.main,
     "steps": steps.main,
     "steps_per_second": steps_per_second.main,

@@ -6,13 +6,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import gate_simulations as simulations
 from benchmarks.figures import RESULTS, Figure, Goal
+from benchmarks.gate_worlds import WorldKind
 from benchmarks.reporting import at_least_one, finish, parser_of
 from components.gate.settings import Metric
 
@@ -62,10 +63,10 @@ def plan_of(scale: float, sizes: Sequence[int] = SIZES) -> list[Cell]:
     for size in sorted(sizes, reverse=True):
         for metric in METRICS:
             number = runs((_RUNS_OF_ACCURACY if metric == "accuracy" else _RUNS)[size])
-            for balance in ("balanced", "unbalanced"):
-                arguments = (metric, size, balance == "balanced", number, _NUM_RESAMPLES)
-                cells.append(Cell(("equal", metric, str(size), balance), simulations.equal_models, arguments, number))
-                cells.append(Cell(("coverage", metric, str(size), balance), simulations.coverage, arguments, number))
+            for world in get_args(WorldKind):
+                arguments = (metric, size, world, number, _NUM_RESAMPLES)
+                cells.append(Cell(("equal", metric, str(size), world), simulations.equal_models, arguments, number))
+                cells.append(Cell(("coverage", metric, str(size), world), simulations.coverage, arguments, number))
         number = runs(_RUNS_OF_COUNTS)
         for gain in GAINS:
             cells.append(Cell(("power", str(size), str(gain)), simulations.power, (size, gain, number), number))
@@ -118,8 +119,8 @@ def figures_of(cells: Sequence[Cell], results: Mapping[Key, Any]) -> list[Figure
 def table_of(title: str, cells: Sequence[Cell], results: Mapping[Key, Any], kind: str) -> Table:
     """The cells of one kind, a line each."""
     headers = {
-        "equal": ("metric", "size", "classes", "thaw", "TFMA"),
-        "coverage": ("metric", "size", "classes", "lower bound misses", "upper bound misses"),
+        "equal": ("metric", "size", "world", "thaw", "TFMA"),
+        "coverage": ("metric", "size", "world", "lower bound misses", "upper bound misses"),
         "power": ("size", "true gain", "thaw", "TFMA"),
         "planted": ("size", "loss of the class", "thaw refuses", "thaw does not pass it", "TFMA refuses"),
     }

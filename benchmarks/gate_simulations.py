@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.gate_worlds import NUM_CLASSES, World, make_world
+from benchmarks.gate_worlds import NUM_CLASSES, World, WorldKind, make_world
 from components.gate.comparison import Comparison
 from components.gate.settings import GateSettings, Metric
 from components.gate.statistics.metrics import HIGHER_IS_BETTER, value_of
@@ -27,8 +27,8 @@ class Rates:
 
 
 @cache
-def _world(is_balanced: bool) -> World:
-    return make_world(is_balanced, _ADVANTAGE)
+def _world(kind: WorldKind) -> World:
+    return make_world(kind, _ADVANTAGE)
 
 
 def _comparison(
@@ -42,9 +42,9 @@ def _comparison(
     return Comparison(labels, ours, theirs, np.arange(size), settings, metrics=(metric,))
 
 
-def equal_models(metric: Metric, size: int, is_balanced: bool, num_runs: int, resamples: int) -> Rates:
+def equal_models(metric: Metric, size: int, kind: WorldKind, num_runs: int, resamples: int) -> Rates:
     """How often one of two equal models is approved over the other."""
-    random, world = np.random.default_rng(size), _world(is_balanced)
+    random, world = np.random.default_rng(size), _world(kind)
     approved = above = 0
     for _ in range(num_runs):
         comparison = _comparison(world, metric, size, random, True, resamples)
@@ -57,9 +57,9 @@ def equal_models(metric: Metric, size: int, is_balanced: bool, num_runs: int, re
     return Rates(approved / num_runs, above / num_runs)
 
 
-def coverage(metric: Metric, size: int, is_balanced: bool, num_runs: int, resamples: int) -> tuple[float, float]:
+def coverage(metric: Metric, size: int, kind: WorldKind, num_runs: int, resamples: int) -> tuple[float, float]:
     """How often the lower bound lies above the true gain, and the upper one below it."""
-    random, world = np.random.default_rng(size), _world(is_balanced)
+    random, world = np.random.default_rng(size), _world(kind)
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
     truth = sign * (value_of(metric, world.answers(0)) - value_of(metric, world.answers(1)))
     too_high = too_low = 0

@@ -1,6 +1,7 @@
 """Large made-up populations of examples whose every truth is known, to draw test sets from."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,12 @@ from components.gate.statistics.metrics import Answers
 
 NUM_CLASSES = 10
 _NUM_EXAMPLES = 100_000
-_SKILL, _SHARED, _OWN = 2.2, 0.8, 0.6
+_SKILL, _SKILL_OF_FEW_ERRORS, _SHARED, _OWN = 2.2, 4.0, 0.8, 0.6
 _SHARPNESS = 1.5
+
+WorldKind = Literal["balanced", "unbalanced", "few errors"]
+"""Ten classes equal in size, models right in 73 and 81 of 100; each class 0.7 times the one before; or right in 98 and
+99 of 100, so that a small test set has hardly an example on which they differ."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +42,21 @@ class World:
         return Answers(truth, self.scores[first, rows]), Answers(truth, self.scores[1 - first, rows])
 
 
-def make_world(is_balanced: bool, advantage: float, seed: int = 0) -> World:
-    """A population of ten classes, equal in size or each 0.7 times the one before.
+def make_world(kind: WorldKind, advantage: float, seed: int = 0) -> World:
+    """A population of ten classes.
 
     Args:
-        is_balanced: which of the two.
-        advantage: by how much the first model's logit of the true class is higher; 0.3 makes about eight points.
+        kind: of classes and models.
+        advantage: by how much the first model's logit of the true class is higher; 0.3 makes about eight points, or
+            one with few errors.
         seed: of the population.
     """
     random = np.random.default_rng(seed)
-    sizes = np.ones(NUM_CLASSES) if is_balanced else 0.7 ** np.arange(NUM_CLASSES)
+    sizes = 0.7 ** np.arange(NUM_CLASSES) if kind == "unbalanced" else np.ones(NUM_CLASSES)
+    skill = _SKILL_OF_FEW_ERRORS if kind == "few errors" else _SKILL
     truth = random.choice(NUM_CLASSES, _NUM_EXAMPLES, p=sizes / sizes.sum())
     shared = random.normal(size=(_NUM_EXAMPLES, NUM_CLASSES))
-    scores = np.stack([_scores(truth, shared, skill, random) for skill in (_SKILL + advantage, _SKILL)])
+    scores = np.stack([_scores(truth, shared, each, random) for each in (skill + advantage, skill)])
     return World(truth, scores)
 
 

@@ -72,7 +72,7 @@ def _steps(settings: Any, strategy: Any) -> Any:
         model = build_classifier(settings, NUM_CLASSES)
         freezing.freeze(model, phase)
         of_phase = optimizers.build(rate_groups.groups_of(model, phase), phase, np.full(1, phase.learning_rate), {})
-        return Steps(model, phase, settings, of_phase, None, None, seed=0)
+        return Steps(model.logits, NUM_CLASSES, phase, settings, of_phase, None, None, seed=0)
 
 
 def _batches(case: dict[str, Any], strategy: Any, size: int, num_steps: int, work: Path) -> Iterator[Any]:

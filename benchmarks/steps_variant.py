@@ -87,7 +87,7 @@ def _thaw_loop(phase: str, batches: Any) -> Loop:
     model = build_classifier(settings, NUM_CLASSES)
     freezing.freeze(model, chosen)
     of_phase = optimizers.build(rate_groups.groups_of(model, chosen), chosen, np.full(1, chosen.learning_rate), {})
-    steps = Steps(model, chosen, settings, of_phase, None, None, seed=0)
+    steps = Steps(model.logits, NUM_CLASSES, chosen, settings, of_phase, None, None, seed=0)
     iterator = iter(batches)
 
     def loop(num_steps: int) -> None:

@@ -19,13 +19,9 @@ def measure(arguments: Sequence[str], work: Path) -> dict[str, Any]:
         "baseline_accuracy", "accuracy" (on the test split) and "duration_s" of the training.
     """
     config, seeds = arguments
-    from pipeline.config import load_configuration
     from trainer import devices
 
-    photographs = work / "photographs"
-    overrides = (f"data.images={photographs}", f"infrastructure.root={work / 'root'}")
-    configuration = load_configuration(Path(config), overrides)
-    _make_photographs(photographs)
+    configuration = _configuration(Path(config), work)
     num_cpu_replicas = configuration.infrastructure.num_cpu_replicas
     devices.prepare(num_cpu_replicas)
     run, training_data, test = _training_data(configuration, work / "root")
@@ -39,6 +35,23 @@ def measure(arguments: Sequence[str], work: Path) -> dict[str, Any]:
             for seed in seeds.split(",")
         ],
     }
+
+
+def example_data(config: Path, work: Path) -> tuple[Any, Any]:
+    """The training data of the example, as its pipeline makes them, and its test split."""
+    _, training_data, test = _training_data(_configuration(config, work), work / "root")
+    return training_data, test
+
+
+def _configuration(config: Path, work: Path) -> Any:
+    """With the example's photographs, which are made, and a pipeline root in the work folder."""
+    from pipeline.config import load_configuration
+
+    photographs = work / "photographs"
+    overrides = (f"data.images={photographs}", f"infrastructure.root={work / 'root'}")
+    configuration = load_configuration(config, overrides)
+    _make_photographs(photographs)
+    return configuration
 
 
 def _make_photographs(folder: Path) -> None:

@@ -92,11 +92,11 @@ add_ca_variables() {
     done
 }
 
-# Makes .venv inside: the same script, with the lock held out here.
+# Makes .venv, or uv.lock, inside: the same script, with the lock held out here.
 sync_in_container() {
     (
         cd "$ROOT"
-        enter "$ROOT/infra/environment" sync
+        enter "$ROOT/infra/environment" inside "${INSIDE[@]}"
     ) && return
     WHY="the packages could not be installed in the container (see above)"
     return 1

@@ -44,7 +44,7 @@ uv_is_possible() {
 
 set_up_native() {
     glibc_is_recent && uv_is_possible && compiler_is_there || return 1
-    sync_venv && return
+    "${INSIDE[@]}" && return
     WHY="uv could not install the packages (see above)"
     return 1
 }

@@ -62,7 +62,7 @@ venv_can_be_updated() {
 
 # Makes .venv what uv.lock says. WAY is the way that it is made for.
 sync_venv() {
-    find_or_install_uv || return 1
+    find_or_install_uv && lock_is_current || return 1
     if [ -e "$VENV" ] && ! venv_can_be_updated; then
         say "removing $VENV: half-made, moved, or made another way"
         rm -rf "$VENV"
@@ -70,6 +70,21 @@ sync_venv() {
     rm -f "$STAMP"
     say "installing the packages of uv.lock into $VENV (the first time takes some minutes)"
     run_uv_sync && write_stamp
+}
+
+# Before anything is touched: .venv stays usable for the commit that it was made for.
+lock_is_current() {
+    mkdir -p "$STATE"
+    "$UV" lock --check --project "$ROOT" --python "$(choose_python)" >>"$STATE/setup.log" 2>&1 </dev/null && return
+    say "uv.lock does not go with pyproject.toml: \`make lock\` brings it up to date"
+    return 1
+}
+
+# lock_packages [ARGUMENT…]: makes uv.lock what pyproject.toml says.
+lock_packages() {
+    find_or_install_uv || return 1
+    unset VIRTUAL_ENV PYTHONPATH PYTHONHOME
+    "$UV" lock "$@" --project "$ROOT" --python "$(choose_python)"
 }
 
 # Bytecode is left to be written at first import: compiling all of it here takes 45 s, to save 17 s once.

@@ -33,6 +33,9 @@ TOOLS = (
 FAKE_UV = """
     case "$1" in
         --version) echo "uv ${FAKE_UV_VERSION:-99.0.0}" ;;
+        lock)
+            echo "$*" >>"$HOME/locks"
+            exit "${FAKE_UV_LOCK_STATUS:-0}" ;;
         cache) echo "$HOME/.cache/uv" ;;
         sync)
             echo sync >>"$HOME/calls"

@@ -110,6 +110,23 @@ def test_a_changed_input_sets_up_again(machine: Machine, name: str) -> None:
     assert machine.num_syncs() == 2
 
 
+def test_a_lock_that_does_not_go_with_the_project_is_told_and_leaves_the_venv_alone(machine: Machine) -> None:
+    machine.run("run", "true")
+    with (machine.checkout / "pyproject.toml").open("a") as file:
+        file.write("# changed\n")
+    result = machine.run("run", "true", FAKE_UV_LOCK_STATUS="1")
+    assert result.returncode == 69
+    assert "`make lock` brings it up to date" in result.stderr
+    assert (machine.checkout / ".venv/bin/python").exists() and machine.num_syncs() == 1
+
+
+def test_locking_needs_no_venv_and_passes_its_arguments_on(machine: Machine) -> None:
+    result = machine.run("lock", "--upgrade-package", "some")
+    assert result.returncode == 0, result.stderr
+    assert machine.num_syncs() == 0 and not (machine.checkout / ".venv").exists()
+    assert (machine.home / "locks").read_text().startswith("lock --upgrade-package some --project ")
+
+
 def test_a_change_updates_the_venv_in_place(machine: Machine) -> None:
     machine.run("run", "true")
     (machine.checkout / ".venv/kept").touch()

@@ -13,7 +13,7 @@ from components.gate.statistics.metrics import value_of
 
 
 def test_equal_models_are_equal_and_the_other_world_has_a_better_one() -> None:
-    world = make_world(is_balanced=False, advantage=0.3)
+    world = make_world("unbalanced", advantage=0.3)
     first, second = (value_of("accuracy", world.answers(model)) for model in (0, 1))
     assert 0.05 < first - second < 0.12
     random = np.random.default_rng(0)
@@ -21,15 +21,17 @@ def test_equal_models_are_equal_and_the_other_world_has_a_better_one() -> None:
     gains = [value_of("accuracy", ours) - value_of("accuracy", theirs) for ours, theirs in pairs]
     assert abs(np.mean(gains)) < 3 * np.std(gains) / np.sqrt(200)
     assert np.bincount(world.truth)[0] > 5 * np.bincount(world.truth)[-1]
+    few_errors = make_world("few errors", advantage=0.3)
+    assert value_of("accuracy", few_errors.answers(1)) > 0.97
 
 
 def test_simulations_repeat_themselves() -> None:
-    arguments = ("log_loss", 50, True, 20, 200)
+    arguments = ("log_loss", 50, "balanced", 20, 200)
     assert gate_simulations.equal_models(*arguments) == gate_simulations.equal_models(*arguments)
 
 
 def test_thaw_rarely_approves_equal_models_and_tfma_approves_half_of_them() -> None:
-    rates = gate_simulations.equal_models("accuracy", 200, True, 1000, 200)
+    rates = gate_simulations.equal_models("accuracy", 200, "balanced", 1000, 200)
     assert rates.thaw <= gate.most_false_approvals(1000) / 100
     assert 0.45 < rates.tfma < 0.7
 
