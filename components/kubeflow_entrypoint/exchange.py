@@ -120,6 +120,8 @@ def _set(artifact: types.Artifact, key: str, value: Any) -> None:
         artifact.set_string_custom_property(key, value)
     elif isinstance(value, int) and not isinstance(value, bool):
         artifact.set_int_custom_property(key, value)
+    elif isinstance(value, float):
+        artifact.set_float_custom_property(key, value)
     else:
         artifact.set_json_value_custom_property(key, value)
 

@@ -54,6 +54,7 @@ STEPS = (
 )
 OVERRIDES = (
     "data.images=/data/photographs",
+    "data.max_refused_fraction=0.05",
     "model.weights=/weights/small_cnn.weights.h5",
     "infrastructure.push_destination=/serving/digits",
     f"infrastructure.kubeflow={json.dumps(yaml.safe_load(KUBEFLOW))}",
@@ -159,7 +160,7 @@ def test_parameters_have_the_configuration_as_defaults_and_reach_their_steps(spe
     }
     assert (found["images"], found["span"]) == ("/data/photographs", "")
     assert json.loads(found["model"])["seed"] == 0
-    assert json.loads(found["data"])["max_refused_fraction"] == 0.01
+    assert json.loads(found["data"])["max_refused_fraction"] == 0.05
     assert "images" not in json.loads(found["data"])
     tasks = spec["root"]["dag"]["tasks"]
     connected = {

@@ -105,7 +105,7 @@ def test_inputs_have_the_compiled_types_local_paths_and_whole_numbers(scheme: st
     assert (examples.split_names, examples.span) == ('["train"]', 3)
     assert examples.get_string_custom_property("spans") == "2026"
     assert blessing.get_int_custom_property("blessed") == 1
-    assert blessing.get_custom_property("rate") == 0.5
+    assert blessing.get_float_custom_property("rate") == 0.5
     current = blessing.get_string_custom_property("current_model")
     assert current == f"{folder}/mlpipeline/v2/artifacts/digits/run-1/FineTuner/a/model"
     assert found.properties["num"] == 3
