@@ -26,8 +26,9 @@ def stock_components(
     input_config: example_gen_pb2.Input,
     output_config: example_gen_pb2.Output,
     schema_gen: base_node.BaseNode,
+    preprocessing: str | None = None,
 ) -> list[base_node.BaseNode]:
-    """ExampleGen and Transform."""
+    """ExampleGen and Transform, by this module's `preprocessing_fn` or another's dotted path."""
     example_gen = FileBasedExampleGen(
         input_base=photographs,
         input_config=input_config,
@@ -37,7 +38,7 @@ def stock_components(
     transform = Transform(
         examples=example_gen.outputs["examples"],
         schema=schema_gen.outputs["schema"],
-        preprocessing_fn=f"{__name__}.{preprocessing_fn.__name__}",
+        preprocessing_fn=preprocessing or f"{__name__}.{preprocessing_fn.__name__}",
     )
     return [example_gen, transform]
 

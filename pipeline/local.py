@@ -14,7 +14,7 @@ DATA_STEPS = ("ImageExampleGen",)
 TRANSFORM_STEPS = (*DATA_STEPS, "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform")
 """The components that make training data of them."""
 
-StepState = Literal["started", "done", "reused", "failed"]
+StepState = Literal["started", "done", "reused", "failed", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class StepEvent:
 
     Attributes:
         name: of the component.
-        state: "reused" took its outputs from an earlier run.
+        state: "reused" took its outputs from an earlier run; "interrupted" was told to stop, and did.
         duration_s: seconds since it started; None while it runs.
     """
 

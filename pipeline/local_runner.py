@@ -1,6 +1,7 @@
 """The part of a local run that needs TFX; `pipeline.local` is its face."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.portable import runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from components.fine_tuner.cache_place import CachePlace
 from components.gate import verdict_schema
 from pipeline.config import BeamSettings, Configuration
 from pipeline.graph import build_components
@@ -28,6 +30,7 @@ from pipeline.local import (
 from pipeline.run_record import TRAINING_RECORD, VERDICT
 from trainer import devices
 from trainer.errors import ThawError
+from trainer.interruption import Interrupted
 
 OnStep = Callable[[StepEvent], None]
 # In the words of the operating system, and of SQLite, which keeps the metadata.
@@ -37,6 +40,7 @@ _DISK_IS_FULL = ("No space left on device", "database or disk is full")
 def run(configuration: Configuration, run_id: str, on_step: OnStep) -> RunOutcome:
     """See `pipeline.local.run_local`."""
     devices.prepare(configuration.infrastructure.num_cpu_replicas, configuration.infrastructure.gpus)
+    os.environ.update(cache_place_of(configuration).to_environment())
     connection = metadata_connection(configuration)
     ObservedRunner(connection, run_id, on_step).run(build_pipeline(configuration))
     return _outcome(configuration, read_outputs(connection, run_id))
@@ -57,6 +61,12 @@ def transform(configuration: Configuration, run_id: str, on_step: OnStep) -> Tra
     ObservedRunner(connection, run_id, on_step, TRANSFORM_STEPS).run(build_pipeline(configuration))
     uris = read_outputs(connection, run_id)["Transform"].uris
     return TransformedData(str(uris["transformed_examples"]), str(uris["transform_graph"]))
+
+
+def cache_place_of(configuration: Configuration) -> CachePlace:
+    """Where FineTuner keeps work on frozen layers."""
+    infrastructure = configuration.infrastructure
+    return CachePlace(configuration.model.cache, str(infrastructure.cache_folder), infrastructure.cache.max_gib)
 
 
 def build_pipeline(configuration: Configuration) -> pipeline.Pipeline:
@@ -132,7 +142,8 @@ class ObservedRunner(LocalDagRunner):
             try:
                 super().run_with_ir(_only(pipeline, name), run_options)
             except Exception as error:
-                self._on_step(StepEvent(name, "failed", time.monotonic() - started_at_s))
+                ended: StepState = "interrupted" if isinstance(error, Interrupted) else "failed"
+                self._on_step(StepEvent(name, ended, time.monotonic() - started_at_s))
                 raise in_words(error) from error
             outputs = read_outputs(self._connection, self._run_id)[name]
             state: StepState = "reused" if outputs.is_reused else "done"

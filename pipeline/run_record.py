@@ -45,7 +45,7 @@ class StepRecord(Settings):
     """
 
     name: str
-    state: Literal["running", "done", "reused", "failed"]
+    state: Literal["running", "done", "reused", "failed", "interrupted"]
     duration_s: float | None = None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import devices, freeze_contract, progress, training
+from trainer.activation_cache.store import store_at
 from trainer.classifier import Classifier, build_classifier
 from trainer.errors import ConfigurationError
 from trainer.export import export
@@ -91,6 +92,8 @@ def fine_tune(
     strategy: tf.distribute.Strategy | None = None,
     log_dir: str | Path | None = None,
     checkpoint_dir: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    cache_max_gib: float = 20.0,
     verbose: bool = True,
     **changes: Any,
 ) -> FineTuned:
@@ -111,6 +114,9 @@ def fine_tune(
         log_dir: gets TensorBoard's event files.
         checkpoint_dir: where a training that is killed can be gone on with, by the same call again; the folder is for
             one training, and stays.
+        cache_dir: where what frozen layers make of the images is kept for later calls, too; several at once may share
+            it. By default in the temporary folder, for this call alone. See `ModelSettings.cache`.
+        cache_max_gib: the most that it may take; what was used longest ago is thrown out for more.
         verbose: whether to print a line per epoch.
         changes: keys of `ModelSettings` that join or replace those of the plan.
 
@@ -131,6 +137,7 @@ def fine_tune(
             on_baseline=lambda model: baselines.append({weight.path: np.array(weight) for weight in model.weights}),
             log_dir=_path(log_dir),
             checkpoint_dir=_path(checkpoint_dir),
+            cache=store_at(cache_dir if cache_dir is not None else Path(folder, "cache"), cache_max_gib),
         )
     baseline = _model_with(baselines[-1], settings, len(names)) if baselines else None
     return FineTuned(model, baseline, names, settings, phases, devices.describe(strategy))
@@ -165,6 +172,7 @@ def _write(
         train=write_split(own_train, names, size, folder / "train"),
         eval=write_split(own_eval, names, size, folder / "eval"),
         num_classes=len(names),
+        labels=tuple(names),
     )
 
 
@@ -181,8 +189,14 @@ def _printing(verbose: bool) -> Iterator[None]:
     if not verbose:
         yield
         return
-    with progress.listening(lambda report: print(report.note or f"{report.done} {report.unit}")):
+    with progress.listening(_print):
         yield
+
+
+def _print(report: progress.Progress) -> None:
+    """Not each batch that fills the cache."""
+    if report.unit != "images":
+        print(report.note or f"{report.done} {report.unit}")
 
 
 def _path(path: str | Path | None) -> Path | None:

@@ -186,6 +186,24 @@ def batches_in_order(split: Split, global_batch_size: int, first_example: int, n
     return finished(batches.take(num_batches), num_batches)
 
 
+def images_at(split: Split, places: Sequence[int]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Single examples of a split, at least one.
+
+    Args:
+        split: where they are.
+        places: in the order of the files, from 0; rising.
+
+    Returns:
+        Pixels, uint8 [places, size, size, 3], and label ids, int64 [places].
+    """
+    wanted = tf.constant(places, tf.int64)
+    records = tf.data.TFRecordDataset(split.files).enumerate()
+    found = records.filter(lambda place, _: tf.reduce_any(tf.equal(place, wanted))).take(len(places))
+    examples = [tf.io.parse_single_example(serialized, _FEATURE_SPEC) for _, serialized in found]
+    pixels = [unpack(example[PIXELS], split.image_size_px).numpy() for example in examples]
+    return np.stack(pixels), np.array([int(example[LABEL_ID]) for example in examples])
+
+
 def label_counts(split: Split, num_classes: int) -> list[float]:
     """The sum of the weights of each class's examples, in the order of the label ids; their number if all weigh 1."""
     spec = {name: _FEATURE_SPEC[name] for name in (LABEL_ID, WEIGHT)}

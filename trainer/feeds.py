@@ -8,18 +8,17 @@ from trainer import datasets
 from trainer.augmentation_settings import AugmentationSettings
 from trainer.classifier import Classifier
 from trainer.datasets import Split
+from trainer.history import CacheUse
 
 
 class Feed(Protocol):
     """Batches of a phase, and the model from what is in them to logits.
 
     Attributes:
-        why: why it is this kind, in words.
-        uses_cache: whether batches have activations rather than pixels.
+        use: whether batches have activations from the cache, rather than pixels, and why.
     """
 
-    why: str
-    uses_cache: bool
+    use: CacheUse
 
     def training_batches(self, seed: int, num_epochs: int, first_step: int) -> tf.data.Dataset:
         """See `trainer.datasets.training_batches`."""
@@ -40,8 +39,6 @@ class Feed(Protocol):
 class PixelFeed:
     """The images themselves."""
 
-    uses_cache = False
-
     def __init__(
         self,
         model: Classifier,
@@ -59,9 +56,9 @@ class PixelFeed:
             evaluated: to choose epochs by.
             global_batch_size: examples per step, over all replicas.
             augmentation: of the phase.
-            why: it is not the cache.
+            why: it is not the cache, in words.
         """
-        self.why = why
+        self.use = CacheUse(False, why)
         self._model, self._train, self._evaluated = model, train, evaluated
         self._global_batch_size, self._num_views = global_batch_size, augmentation.num_views
 

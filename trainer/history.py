@@ -40,6 +40,7 @@ class EpochRecord:
         eval_accuracy: likewise.
         learning_rates: of the epoch's last step, by the name of the rate group.
         step: how many steps of the phase were done.
+        norms: of gradients and updates, by what they are of, see `trainer.norms`; none where nobody wants curves.
     """
 
     phase: str
@@ -50,11 +51,30 @@ class EpochRecord:
     eval_accuracy: float
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     step: int = 0
+    norms: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_good(self) -> bool:
         """Whether the model gave an answer at all; where its outputs are no numbers, its accuracy still is one."""
         return math.isfinite(self.eval_log_loss)
+
+
+@dataclass(frozen=True)
+class CacheUse:
+    """Whether a phase read what frozen layers make of the images from the cache.
+
+    Attributes:
+        is_used: whether.
+        why: and what it was expected to save, or what would not be right or not pay; in words.
+    """
+
+    is_used: bool
+    why: str
+
+    @property
+    def in_words(self) -> str:
+        """Such as "with the cache: …"."""
+        return f"{'with' if self.is_used else 'without'} the cache: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,7 @@ class PhaseRecord:
         warning: what went wrong without ending the run, in words; or None.
         recalibrated: of the eval split, after statistics were estimated anew; None where they were not.
         search: what was found for the phase before it trained, and stands in `settings`; None where all was stated.
+        cache: whether it read from the cache; no part of what makes two records equal, since it changes no result.
     """
 
     settings: PhaseSettings
@@ -80,6 +101,7 @@ class PhaseRecord:
     warning: str | None = None
     recalibrated: Summary | None = None
     search: PhaseSearch | None = None
+    cache: CacheUse | None = field(default=None, compare=False)
 
 
 def best_of(phase: PhaseSettings, epochs: Sequence[EpochRecord]) -> int | None:

@@ -92,7 +92,7 @@ def explaining_what_does_not_compile(settings: ModelSettings) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, ValueError) as error:
         found = sorted({words for pattern in _NOT_COMPILED for words in re.findall(pattern, str(error))})
         if not settings.compute.jit_compile or not found:
             raise

@@ -1,8 +1,7 @@
 """One phase of training: its epochs, its best weights, and its state as a checkpoint has it."""
 
 import contextlib
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,21 +11,22 @@ import tensorflow as tf
 from trainer import (
     batch_norm,
     datasets,
+    divergence,
     freeze_contract,
     freezing,
     history,
+    norms,
     optimizers,
     rate_groups,
     replicas,
     schedules,
 )
-from trainer.activation_cache.opening import open_feed
+from trainer.activation_cache.wanted import Planned
 from trainer.averaging import MovingAverage
-from trainer.errors import ThawError
-from trainer.feeds import Feed
 from trainer.history import EpochRecord, PhaseRecord, Summary
 from trainer.interruption import StopAsked, StopRequest
 from trainer.optimizers import Carried
+from trainer.phase_feed import PhaseFeed, augmentation_seed
 from trainer.replicas import Array, Components
 from trainer.settings import PhaseSettings
 from trainer.stages import Stage
@@ -67,11 +67,20 @@ class PhaseTraining:
         epochs: the evaluated ones.
         first_iterations: updates that variables had before, see `trainer.optimizers.build`.
         digests_before: of all variables before the phase.
-        uses_cache: whether batches come from the cache; None as long as that has not been decided.
+        batches: what it trains on.
     """
 
-    def __init__(self, setup: Setup, stage: Stage, first_iterations: Mapping[str, int]) -> None:
-        """Freezes and unfreezes, and makes the graphs anew: once traced, they take no notice of `trainable`."""
+    def __init__(
+        self, setup: Setup, stage: Stage, first_iterations: Mapping[str, int], also: Sequence[Planned] | None = None
+    ) -> None:
+        """Freezes and unfreezes, and makes the graphs anew: once traced, they take no notice of `trainable`.
+
+        Args:
+            setup: of the training.
+            stage: that is to be trained.
+            first_iterations: updates that variables had before.
+            also: see `trainer.phase_feed.PhaseFeed`.
+        """
         self._setup, self.stage = setup, stage
         self.phase: PhaseSettings = stage.phase
         self.step = 0
@@ -80,9 +89,7 @@ class PhaseTraining:
         self.digests_before = freeze_contract.digest_variables(setup.model)
         self._length = setup.length_of(stage.phase)
         self._best: dict[str, Array] = {}
-        self.uses_cache: bool | None = None
-        self._feed: Feed | None = None
-        self._check: Callable[[], None] = lambda: None
+        self.batches = PhaseFeed(setup, stage, also)
         with setup.strategy.scope():
             self.trainable = freezing.freeze(setup.model, self.phase)
             self._make_steps()
@@ -94,7 +101,7 @@ class PhaseTraining:
         decay = settings.ema_decay
         self._average = None if decay is None else MovingAverage(model.trainable_variables, decay)
         self._steps = Steps(
-            lambda values, training: self.feed.logits(values, training),
+            lambda values, training: self.batches.feed.logits(values, training),
             self._setup.data.num_classes,
             self.phase,
             settings,
@@ -102,23 +109,8 @@ class PhaseTraining:
             self._average,
             self._setup.weights_of_classes,
             self._seed,
+            norms.build(model, self.optimizers.trained, self.phase) if self._setup.notes_norms else None,
         )
-
-    @property
-    def feed(self) -> Feed:
-        """What it trains on; decided when it is first needed, and with the weights of that time."""
-        if self._feed is None:
-            self._feed = open_feed(
-                self._setup, self.phase, self._seed, self._later, lambda: self._check(), self.uses_cache
-            )
-            self.uses_cache = self._feed.uses_cache
-        return self._feed
-
-    @property
-    def _later(self) -> tuple[PhaseSettings, ...]:
-        phases = self._setup.settings.phases
-        names = [phase.name for phase in phases]
-        return phases if self.stage.is_probe else phases[names.index(self.phase.name) + 1 :]
 
     def _rates(self) -> np.ndarray[Any, Any]:
         """Of the head at each step: [steps]."""
@@ -126,8 +118,7 @@ class PhaseTraining:
 
     @property
     def _seed(self) -> int:
-        """Of the augmentation; no two stages of a run share one."""
-        return (self._setup.settings.seed * 1_000_003 + self.stage.stream) % (2**31 - 1)
+        return augmentation_seed(self._setup.settings, self.stage)
 
     @property
     def _seed_of_order(self) -> int:
@@ -181,13 +172,12 @@ class PhaseTraining:
             ThawError: the loss was a number in no epoch.
             FreezeContractError: a frozen variable changed.
         """
-        self._check = watch.stop_if_asked
+        self.batches.check = watch.stop_if_asked
         warning = self._train_epochs(watch)
         best_epoch = history.best_or_error(self.phase, self.epochs)
         replicas.write(self._kept, self._best)
         recalibrated = self._recalibrate(watch) if self.phase.batch_norm == "recalibrate" else None
         contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before)
-        self.feed.close()
         return PhaseRecord(
             self.phase,
             self.trainable,
@@ -197,7 +187,12 @@ class PhaseTraining:
             warning,
             recalibrated,
             self.stage.search,
+            self.batches.use,
         )
+
+    def close(self) -> None:
+        """Lets go of what is in use for it; it cannot be trained on afterwards."""
+        self.batches.close()
 
     def _train_epochs(self, watch: "Watch") -> str | None:
         """Returns a warning where the loss ceased to be a number after a good epoch."""
@@ -205,12 +200,12 @@ class PhaseTraining:
         while not history.is_over(self.phase, self._length, self.epochs):
             bad_step = self._train_epoch(watch)
             if bad_step is not None:
-                return self._diverged(bad_step)
+                return divergence.explain(self.phase, self._length, self.epochs, bad_step)
             watch.on_epoch(self._evaluate(watch))
         return None
 
     def _batches(self) -> Iterator[Any]:
-        batches = self.feed.training_batches(self._seed_of_order, self._length.num_epochs, self.step)
+        batches = self.batches.feed.training_batches(self._seed_of_order, self._length.num_epochs, self.step)
         return iter(self._setup.strategy.experimental_distribute_dataset(batches))
 
     def _train_epoch(self, watch: "Watch") -> int | None:
@@ -218,9 +213,9 @@ class PhaseTraining:
         end = self._length.step_of(len(self.epochs) + 1)
         while self.step < end:
             try:
-                self._steps.train(self._iterator)
+                self._steps.train(self._iterator, norms.is_due(self.step + 1, end))
             except tf.errors.OpError:
-                if not self.feed.repair():
+                if not self.batches.mend():
                     raise
                 self._iterator = self._batches()
                 continue
@@ -232,25 +227,6 @@ class PhaseTraining:
             watch.after_step(self)
             watch.stop_if_asked()
         return None
-
-    def _diverged(self, bad_step: int) -> str:
-        step = self._length.step_of(len(self.epochs)) + bad_step
-        rate = schedules.rate(self.phase, self._length.num_steps)(step - 1)
-        unit = self._length.unit
-        what = (
-            f"phase {self.phase.name!r} diverged: in {unit} {len(self.epochs) + 1}, at step {step} of the phase and "
-            f"learning rate {rate:g}, the loss was not a number"
-        )
-        best = history.best_of(self.phase, self.epochs)
-        remedy = (
-            f"lower its learning_rate ({self.phase.peak_rate:g}), give it a warmup_fraction or an "
-            "optimizer.clip_norm, or look for damaged examples"
-        )
-        if best is None:
-            raise ThawError(f"{what}; {remedy}")
-        warning = f"{what}; the phase ends with the weights of {unit} {best}. To train on, {remedy}"
-        warnings.warn(warning, stacklevel=2)
-        return warning
 
     def _evaluate(self, watch: "Watch") -> EpochRecord:
         """Judges the epoch by the averaged weights if there are any, and notes them if they are the best so far."""
@@ -267,11 +243,12 @@ class PhaseTraining:
                 eval_accuracy=evaluated.accuracy,
                 learning_rates=self.optimizers.rates(),
                 step=self.step,
+                norms=self._steps.norms_of_epoch(),
             )
             self.epochs.append(record)
             if history.best_of(self.phase, self.epochs) == record.epoch:
                 self._best = replicas.read(self._kept)
-        self._steps.train_totals.reset()
+        self._steps.begin_epoch()
         return record
 
     def _recalibrate(self, watch: "Watch") -> Summary:
@@ -287,14 +264,14 @@ class PhaseTraining:
         try:
             self._evaluate_all(watch)
         except tf.errors.OpError:
-            if not self.feed.repair():
+            if not self.batches.mend():
                 raise
             self._evaluate_all(watch)
 
     def _evaluate_all(self, watch: "Watch") -> None:
         setup = self._setup
         self._steps.eval_totals.reset()
-        batches = iter(setup.strategy.experimental_distribute_dataset(self.feed.evaluation_batches()))
+        batches = iter(setup.strategy.experimental_distribute_dataset(self.batches.feed.evaluation_batches()))
         for _ in range(setup.data.eval.num_batches(setup.global_batch_size)):
             self._steps.evaluate(batches)
             watch.stop_if_asked()
@@ -303,9 +280,11 @@ class PhaseTraining:
 PhaseKind = TypeVar("PhaseKind", bound=PhaseTraining)
 
 
-def begin(setup: Setup, stage: Stage, carried: Carried | None, kind: type[PhaseKind]) -> PhaseKind:
+def begin(
+    setup: Setup, stage: Stage, carried: Carried | None, kind: type[PhaseKind], also: Sequence[Planned] | None = None
+) -> PhaseKind:
     """A phase at its first step, with the optimizer's state of the phase before if it takes that over."""
-    phase = kind(setup, stage, carried.iterations if carried is not None else {})
+    phase = kind(setup, stage, carried.iterations if carried is not None else {}, also)
     if carried is not None:
         phase.optimizers.take_over(carried)
     return phase

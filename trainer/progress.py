@@ -27,6 +27,9 @@ class Progress:
     note: str = ""
 
 
+# The unit of reports that are no count: their note is a line of its own.
+REMARKS = "remarks"
+
 Listener = Callable[[Progress], None]
 
 _listeners: list[Listener] = []
@@ -39,6 +42,11 @@ def report(progress: Progress) -> None:
         listeners = tuple(_listeners)
     for listener in listeners:
         listener(progress)
+
+
+def remark(words: str) -> None:
+    """Tells every listener something that is worth a line."""
+    report(Progress(0, None, REMARKS, words))
 
 
 @contextmanager

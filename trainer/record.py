@@ -69,6 +69,7 @@ def _phase(phase: PhaseRecord) -> dict[str, Any]:
         "best_epoch": phase.best_epoch,
         "warning": phase.warning,
         "recalibrated": dataclasses.asdict(phase.recalibrated) if phase.recalibrated else None,
+        "cache": dataclasses.asdict(phase.cache) if phase.cache else None,
         "search": TypeAdapter(PhaseSearch).dump_python(phase.search) if phase.search else None,
         "epochs": [dataclasses.asdict(epoch) for epoch in phase.epochs],
     }

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from trainer import compute, devices, freeze_contract
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.checkpoint_store import CheckpointStore
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
@@ -19,7 +20,7 @@ from trainer.transform_graph import read_labels
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """Where a training job reads and writes; all are paths of folders.
+    """Where a training job reads and writes; all but `cache` are paths of folders.
 
     Attributes:
         train_examples: transformed examples of the training split.
@@ -32,6 +33,7 @@ class TrainingJob:
             checkpoints.
         checkpoint_store: URI of a folder in an object store that gets copies of them, for machines whose disks do not
             outlive them. What is there at the end stays: whether the result is safe is not known here.
+        cache: where activations of frozen layers are kept, shared with other trainings.
     """
 
     train_examples: str
@@ -42,6 +44,7 @@ class TrainingJob:
     training_record: str
     checkpoints: str | None = None
     checkpoint_store: str | None = None
+    cache: Store | NoStore = NO_STORE
 
 
 def run(
@@ -66,6 +69,7 @@ def run(
         train=open_split(job.train_examples, settings.image_size_px),
         eval=open_split(job.eval_examples, settings.image_size_px),
         num_classes=len(labels),
+        labels=tuple(labels),
     )
     record = Path(job.training_record)
     checkpoints = Path(job.checkpoints) if job.checkpoints is not None else None
@@ -77,7 +81,7 @@ def run(
     store = CheckpointStore(job.checkpoint_store) if job.checkpoint_store is not None else None
     on_baseline = partial(export_to, job.baseline_model)
     model, phases = fine_tune(
-        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, checkpoint_store=store
+        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, job.cache, store
     )
     export_to(job.model, model)
     write_record(record, settings, phases, labels, compute.describe(settings, strategy))

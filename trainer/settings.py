@@ -27,6 +27,9 @@ from trainer.scaling import SCALING, SMALL_CNN, nearest_backbones
 __all__ = ["Boundary", "ModelSettings", "PhaseSettings", "Settings"]
 
 
+CacheMode = Literal["auto", "off", "require"]
+
+
 class ModelSettings(Settings):
     """The classifier: a pretrained backbone, a new head, and the phases that train them.
 
@@ -47,7 +50,8 @@ class ModelSettings(Settings):
         phases: trained in this order; or the name of a plan, which stands for its phases; "two_phase" where
             nothing is said.
         cache: whether what frozen layers make of the images is computed once and read back in every epoch: "auto" where
-            that gives the same result and saves time; "require", or an error says why not; "off".
+            that gives the same result and saves time; "require", or an error says why not; "off". It lies in
+            `infrastructure.cache`.
         cache_dtype: how activations of float32 are kept: "exact", or in half the space, rounded to "float16" (to 1 in
             2,048, up to 65,504) or "bfloat16" (to 1 in 256).
         baseline: what the result is compared with. "auto" takes the model at the end of the frozen phases that the plan
@@ -72,7 +76,7 @@ class ModelSettings(Settings):
     phases: Annotated[tuple[PhaseSettings, ...], Field(min_length=1, strict=False)] = Field(
         default_factory=lambda: _phases_of(presets.DEFAULT, SMALL_CNN)
     )
-    cache: Literal["auto", "off", "require"] = "auto"
+    cache: CacheMode = "auto"
     cache_dtype: Literal["exact", "float16", "bfloat16"] = "exact"
     baseline: Baseline = "auto"
     probe: Annotated[PhaseSettings | None, Field(validate_default=True)] = None

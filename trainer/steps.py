@@ -11,6 +11,7 @@ from trainer.activation_cache.reading import ACTIVATIONS
 from trainer.activation_cache.views import example_seeds
 from trainer.averaging import MovingAverage
 from trainer.history import Summary
+from trainer.norms import Norms
 from trainer.optimizers import Optimizers
 from trainer.replicas import components, local_variable
 from trainer.settings import ModelSettings, PhaseSettings
@@ -88,6 +89,7 @@ class Steps:
         average: MovingAverage | None,
         weights_of_classes: np.ndarray[Any, Any] | None,
         seed: int,
+        norms: Norms | None = None,
     ) -> None:
         """To be made in the strategy's scope.
 
@@ -100,43 +102,84 @@ class Steps:
             average: of the weights, or None.
             weights_of_classes: float32 [classes], or None.
             seed: of the augmentation.
+            norms: of gradients and updates, or None; without, nothing of it is in the graph.
         """
         self._logits_of, self._num_classes, self._phase, self._settings = logits_of, num_classes, phase, settings
         self._optimizers, self._average = optimizers, average
-        self._seed = seed
+        self._seed, self.norms = seed, norms
         self._strategy = tf.distribute.get_strategy()
         self._pass = model_pass.build(logits_of, settings, optimizers.trained, weights_of_classes)
         self._loss_scale = precision.LossScale() if settings.compute.precision == "mixed_float16" else None
         self.train_totals, self.eval_totals = Totals(), Totals()
         self._train_graph = tf.function(self._train, autograph=False)
+        self._weights = tf.function(self._read_weights, autograph=False)
+        self._note_update = tf.function(self._note_update_on_replicas, autograph=False)
         self.evaluate = tf.function(self._evaluate, autograph=False)
 
     @property
     def variables(self) -> list[tf.Variable]:
         """What a training step changes beside the model, the optimizers and the average."""
         scale = self._loss_scale.variables if self._loss_scale is not None else []
-        return [*self.train_totals.variables, *scale]
+        norms = self.norms.variables if self.norms is not None else []
+        return [*self.train_totals.variables, *scale, *norms]
 
-    def train(self, batches: Iterator[Batch]) -> None:
+    def norms_of_epoch(self) -> dict[str, float]:
+        """See `trainer.norms.Norms.summary`; none where they are not noted."""
+        return self.norms.summary() if self.norms is not None else {}
+
+    def begin_epoch(self) -> None:
+        """Forgets what was counted and noted while training."""
+        self.train_totals.reset()
+        if self.norms is not None:
+            self.norms.reset()
+
+    def train(self, batches: Iterator[Batch], is_noted: bool = False) -> None:
         """Trains on the next batch.
+
+        Args:
+            batches: of a distributed dataset.
+            is_noted: whether this step's norms are noted, where there are any.
 
         Raises:
             ConfigurationError: the model cannot be compiled, and the settings say that it is to be.
         """
         with model_pass.explaining_what_does_not_compile(self._settings):
-            self._train_graph(batches)
+            if self.norms is None:
+                self._train_graph(batches)
+                return
+            before = self._weights() if is_noted else None
+            self._train_graph(batches, tf.constant(is_noted))
+        if before is not None:
+            self._note_update(before)
 
-    def _train(self, batches: Iterator[Batch]) -> None:
-        if self._loss_scale is None:
+    def _train(self, batches: Iterator[Batch], is_noted: tf.Tensor | None = None) -> None:
+        if self._loss_scale is None and is_noted is None:
             self._on_next(batches, self._train_on_replica)
+            return
+        if self._loss_scale is None:
+            self._update_on_replicas(self._update, self._on_next(batches, self._plain_gradients), is_noted)
             return
         gradients, num_overflows = self._on_next(batches, self._unscaled_gradients)
         # Decided for all replicas together, or their weights would part.
         tf.cond(
             tf.equal(self._strategy.reduce(tf.distribute.ReduceOp.SUM, num_overflows, axis=None), 0),
-            lambda: self._on_replicas(self._update_at_scale, gradients),
+            lambda: self._update_on_replicas(self._update_at_scale, gradients, is_noted),
             lambda: self._on_replicas(self._leave_out),
         )
+
+    def _update_on_replicas(self, update: Callable[..., None], gradients: Any, is_noted: tf.Tensor | None) -> tf.Tensor:
+        norms = self.norms
+        if norms is not None and is_noted is not None:
+            tf.cond(is_noted, lambda: self._on_replicas(norms.note_gradients, gradients), lambda: tf.constant(True))
+        return self._on_replicas(update, gradients)
+
+    def _read_weights(self) -> Any:
+        assert self.norms is not None
+        return self._strategy.run(self.norms.weights)
+
+    def _note_update_on_replicas(self, before: Any) -> None:
+        assert self.norms is not None
+        self._strategy.run(self.norms.note_update, args=(before,))
 
     def _evaluate(self, batches: Iterator[Batch]) -> None:
         self._on_next(batches, self._evaluate_on_replica)
@@ -158,7 +201,12 @@ class Steps:
         return tf.constant(True)
 
     def _train_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
-        self._update(self._gradients(inputs, label_ids, weights, tf.constant(1.0)))
+        self._update(self._plain_gradients(inputs, label_ids, weights))
+
+    def _plain_gradients(
+        self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor
+    ) -> list[tf.Tensor | None]:
+        return self._gradients(inputs, label_ids, weights, tf.constant(1.0))
 
     def _unscaled_gradients(
         self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor
@@ -199,14 +247,14 @@ class Steps:
         return gradients
 
     def _evaluate_on_replica(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> None:
-        logits = tf.cast(self._logits_of(_values_in(inputs), False), tf.float32)
+        logits = tf.cast(self._logits_of(values_in(inputs), False), tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(label_ids, logits)
         self.eval_totals.add(losses, tf.equal(tf.argmax(logits, axis=-1), label_ids), weights)
 
     def _vary(self, inputs: dict[str, tf.Tensor], label_ids: tf.Tensor, weights: tf.Tensor) -> tuple[Any, tf.Tensor]:
         labels = tf.one_hot(label_ids, self._num_classes)
         if self._phase.augmentation.changes_nothing or ACTIVATIONS in inputs:  # those are of varied images already
-            return _values_in(inputs), labels
+            return values_in(inputs), labels
         seeds = example_seeds(self._seed, inputs["position"])
         varied: tuple[tf.Tensor, tf.Tensor] = augmentation.augment(
             self._phase.augmentation, inputs["pixels"], labels, weights, seeds
@@ -214,6 +262,6 @@ class Steps:
         return varied
 
 
-def _values_in(inputs: dict[str, Any]) -> Any:
+def values_in(inputs: dict[str, Any]) -> Any:
     """What goes into the model."""
     return inputs[ACTIVATIONS] if ACTIVATIONS in inputs else inputs["pixels"]

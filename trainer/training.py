@@ -3,13 +3,14 @@
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import tensorflow as tf
 
-from trainer import compute, freezing, memory, progress, replicas, training_state
-from trainer.activation_cache.store import Store
+from trainer import compilation, compute, freezing, memory, progress, replicas, sample_predictions, training_state
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.checkpoint_store import CheckpointStore
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.classifier import Classifier
@@ -19,6 +20,7 @@ from trainer.interruption import Interrupted, StopAsked, StopRequest, listening_
 from trainer.optimizers import Carried
 from trainer.phase_training import PhaseTraining, Watch, begin
 from trainer.replicas import Array
+from trainer.sample_predictions import PredictionsOfPhases
 from trainer.search.phase_search import settle
 from trainer.settings import ModelSettings
 from trainer.stages import Stage, stages_of
@@ -37,7 +39,7 @@ def fine_tune(
     on_baseline: Callable[[Classifier], None],
     log_dir: Path | None = None,
     checkpoint_dir: Path | None = None,
-    cache: Store | None = None,
+    cache: Store | NoStore = NO_STORE,
     checkpoint_store: CheckpointStore | None = None,
 ) -> tuple[Classifier, tuple[PhaseRecord, ...]]:
     """Trains the phases in order.
@@ -52,10 +54,10 @@ def fine_tune(
         on_baseline: called with the model as it is when it is the baseline: at the end of the probe, or of the frozen
             phases that the plan begins with; once more when a training goes on that is further already; never with
             `baseline: none`.
-        log_dir: where TensorBoard event files go, a folder per phase.
+        log_dir: where TensorBoard event files go, see `trainer.curves.Curves`.
         checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
             it when the result is safe.
-        cache: where activations of frozen layers are kept, shared with other trainings; None to keep none.
+        cache: where activations of frozen layers are kept, shared with other trainings.
         checkpoint_store: keeps copies of the checkpoints, where `checkpoint_dir` is lost with the machine.
 
     Returns:
@@ -73,13 +75,14 @@ def fine_tune(
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
     logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
-    setup = set_up(settings, data, strategy, cache)
+    setup = replace(set_up(settings, data, strategy, cache), notes_norms=log_dir is not None)
+    compilation.check(setup)
     folder = None
     if checkpoint_dir is not None:
         splits = {"train": data.train, "eval": data.eval}
         digest = training_state.training_digest(setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync)
         folder = CheckpointFolder(checkpoint_dir, digest, checkpoint_store)
-    with listening_for_sigterm() as stop, memory.explaining_lack(settings.batch_size_per_replica):
+    with listening_for_sigterm() as stop, memory.explaining_lack(settings):
         records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
     return setup.model, records
 
@@ -103,6 +106,8 @@ class _Training:
         self._records: list[PhaseRecord] = []
         self._baseline: dict[str, Array] = {}
         self._carried: Carried | None = None
+        samples = sample_predictions.choose(setup.data.eval, setup.settings.seed) if curves.are_kept else None
+        self._predictions = PredictionsOfPhases(samples) if samples is not None else None
 
     def run(self) -> tuple[PhaseRecord, ...]:
         checkpoint = self._folder.latest() if self._folder is not None else None
@@ -130,7 +135,8 @@ class _Training:
             record.settings for before, record in zip(self._stages, self._records, strict=False) if not before.is_probe
         ]
         try:
-            settled = settle(self._setup, stage, carried, [] if stage.is_probe else earlier, self._stop)
+            unwatched = replace(self._setup, notes_norms=False)
+            settled = settle(unwatched, stage, carried, [] if stage.is_probe else earlier, self._stop)
         except StopAsked:
             raise self._interrupted(f"while what is open in phase {stage.phase.name!r} was searched") from None
         self._curves.add_search(settled.phase, settled.search)
@@ -138,13 +144,16 @@ class _Training:
 
     def _train(self, phase: PhaseTraining) -> None:
         stage = self._stages[len(self._records)]
-        try:
-            record = phase.train(Watch(self._save_if_due, self._on_epoch, self._stop))
-        except StopAsked:
-            self._save(phase)
-            raise self._interrupted(f"in phase {phase.phase.name!r} after step {phase.step}") from None
+        with closing(phase):
+            try:
+                record = phase.train(Watch(self._save_if_due, self._on_epoch, self._stop))
+            except StopAsked:
+                self._save(phase)
+                raise self._interrupted(f"in phase {phase.phase.name!r} after step {phase.step}") from None
         if self._next_is_searched and record.warning is None:
             self._save(phase)  # a search may take long; a kill in it must not cost the end of this phase
+        if self._predictions is not None:
+            self._add_predictions(self._predictions.ask(phase.phase.name, self._setup.model))
         self._records.append(record)
         self._carried = phase.optimizers.carry()
         if stage.gives_baseline:
@@ -153,6 +162,10 @@ class _Training:
             replicas.write(self._named_weights(), self._initial)
         if len(self._records) == len(self._stages):
             self._save(None)
+
+    def _add_predictions(self, probabilities: Array) -> None:
+        assert self._predictions is not None
+        self._curves.add_predictions(self._predictions.samples, probabilities, self._setup.data.labels)
 
     @property
     def _next_is_searched(self) -> bool:
@@ -210,19 +223,23 @@ class _Training:
             records=tuple(self._records),
             settled=phase.phase if phase and phase.stage.search is not None else None,
             search=phase.stage.search if phase else None,
-            uses_cache=phase.uses_cache if phase else None,
+            cache=phase.batches.use if phase else None,
         )
         arrays = phase.arrays() if phase else self._weights()
         baseline = {f"{_BASELINE}{name}": value for name, value in self._baseline.items()}
-        self._folder.save(Checkpoint(training_state.to_json(state), {**arrays, **baseline}))
+        predictions = self._predictions.arrays() if self._predictions is not None else {}
+        self._folder.save(Checkpoint(training_state.to_json(state), {**arrays, **baseline, **predictions}))
 
     def _resume(self, checkpoint: Checkpoint) -> PhaseTraining | None:
         """Goes back to a checkpoint; returns the phase to go on with, or None where all are done."""
         state = training_state.from_json(checkpoint.state)
         self._records = list(state.records)
+        predictions = self._predictions.restore(checkpoint.arrays) if self._predictions is not None else {}
         for record in state.records:
             self._curves.add_search(record.settings, record.search)
             self._curves.add(record.epochs)
+            if record.settings.name in predictions:
+                self._add_predictions(predictions[record.settings.name])
         self._curves.add(state.epochs)
         self._restore_baseline(checkpoint)
         if state.phase == len(self._stages):
@@ -235,7 +252,7 @@ class _Training:
             stage = replace(stage, phase=state.settled, search=state.search)
             self._curves.add_search(stage.phase, stage.search)
         phase = PhaseTraining(self._setup, stage, iterations)
-        phase.uses_cache = state.uses_cache
+        phase.batches.use = state.cache
         phase.restore(state.step, state.epochs, state.digests, checkpoint.arrays)
         return phase
 

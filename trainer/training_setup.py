@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import compute, datasets, freezing, losses, rate_groups, replicas
-from trainer.activation_cache.store import Store
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.classifier import Classifier, build_classifier
 from trainer.datasets import Split
 from trainer.phase_length import PhaseLength, length_of
@@ -19,11 +19,19 @@ from trainer.stages import stages_of
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What to train on and what to choose epochs by."""
+    """What to train on and what to choose epochs by.
+
+    Attributes:
+        train: the examples to train on.
+        eval: those to choose epochs by.
+        num_classes: that there are.
+        labels: their names, for pictures only; numbers where there are none.
+    """
 
     train: Split
     eval: Split
     num_classes: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,8 @@ class Setup:
         model: that is trained.
         strategy: on which devices.
         weights_of_classes: float32 [classes], or None.
-        cache: for what frozen layers make of the images; None for none.
+        cache: for what frozen layers make of the images.
+        notes_norms: whether phases note how large gradients and updates are.
     """
 
     settings: ModelSettings
@@ -44,7 +53,8 @@ class Setup:
     model: Classifier
     strategy: tf.distribute.Strategy
     weights_of_classes: np.ndarray[Any, Any] | None
-    cache: Store | None = None
+    cache: Store | NoStore = NO_STORE
+    notes_norms: bool = False
 
     @property
     def global_batch_size(self) -> int:
@@ -57,7 +67,7 @@ class Setup:
 
 
 def set_up(
-    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | None = None
+    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | NoStore = NO_STORE
 ) -> Setup:
     """Builds the model, and checks what can be checked of the plan before anything trains.
 

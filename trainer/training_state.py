@@ -9,14 +9,15 @@ import keras
 import tensorflow as tf
 from pydantic import TypeAdapter
 
+from trainer.data_digest import digest_of_files
 from trainer.datasets import Split
-from trainer.history import EpochRecord, PhaseRecord
+from trainer.history import CacheUse, EpochRecord, PhaseRecord
 from trainer.phase_settings import PhaseSettings
 from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
 
 # To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class TrainingState:
         settled: the phase with what was found in the place of "auto", so that it is not searched again; None where
             nothing was searched, and where all phases are done.
         search: what was found, likewise.
+        cache: whether the phase reads from the cache, which a training that goes on keeps to; None where that has not
+            been decided.
     """
 
     phase: int
@@ -47,7 +50,7 @@ class TrainingState:
     records: tuple[PhaseRecord, ...]
     settled: PhaseSettings | None = None
     search: PhaseSearch | None = None
-    uses_cache: bool | None = None
+    cache: CacheUse | None = None
 
 
 def to_json(state: TrainingState) -> dict[str, Any]:
@@ -66,18 +69,9 @@ def training_digest(settings: ModelSettings, splits: dict[str, Split], num_class
     parts = {
         "format": _FORMAT,
         "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps", "cache"}),
-        "splits": {name: _digest_of_files(split.files) for name, split in splits.items()},
+        "splits": {name: digest_of_files(split.files) for name, split in splits.items()},
         "num_classes": num_classes,
         "num_replicas": num_replicas,
         "versions": [tf.__version__, keras.__version__],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _digest_of_files(files: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -62,7 +62,8 @@ class FineTuner(base_component.BaseComponent):
             spec=FineTunerSpec(
                 examples=examples,
                 transform_graph=transform_graph,
-                model_settings=settings.model_dump_json(),
+                # How the cache is used changes no result; see `components.fine_tuner.cache_place`.
+                model_settings=settings.model_dump_json(exclude={"cache"}),
                 num_cpu_replicas=num_cpu_replicas,
                 gpus=None if gpus is None else json.dumps(list(gpus)),
                 code_digest=code_digest(executor.__name__),

@@ -13,6 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.fine_tuner import cache_place
 from trainer.run import TrainingJob, run
 from trainer.settings import ModelSettings
 
@@ -29,7 +30,8 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         flags = self._context.extra_flags if self._context else None
-        places = checkpoint_places(input_dict, output_dict, exec_properties, flags or ())
+        checkpoints = checkpoint_places(input_dict, output_dict, exec_properties, flags or ())
+        place = cache_place.from_environment()
         job = TrainingJob(
             train_examples=artifact_utils.get_split_uri(input_dict["examples"], "train"),
             eval_examples=artifact_utils.get_split_uri(input_dict["examples"], "eval"),
@@ -37,10 +39,12 @@ class Executor(base_executor.BaseExecutor):
             model=_serving_dir(output_dict["model"]),
             baseline_model=_serving_dir(output_dict["baseline_model"]),
             training_record=artifact_utils.get_single_uri(output_dict["training_record"]),
-            checkpoints=places.folder,
-            checkpoint_store=places.store,
+            checkpoints=checkpoints.folder,
+            checkpoint_store=checkpoints.store,
+            cache=place.store(),
         )
         settings = ModelSettings.model_validate_json(exec_properties["model_settings"])
+        settings = settings.model_copy(update={"cache": place.mode})
         gpus = exec_properties.get("gpus")
         run(job, settings, exec_properties.get("num_cpu_replicas"), None if gpus is None else json.loads(gpus))
 

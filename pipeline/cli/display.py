@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.screen import duration
-from trainer.progress import Progress
+from trainer.interruption import Interrupted
+from trainer.progress import REMARKS, Progress
 
 if TYPE_CHECKING:
     from pipeline.local import StepEvent
@@ -79,11 +80,13 @@ class Display:
         with self._lock:
             if self._current is None:
                 return
-            self._current.progress = progress
+            is_remark = progress.unit == REMARKS
+            if not is_remark:
+                self._current.progress = progress
             is_new_epoch = progress.unit in _OF_TRAINING and progress != self._last_epoch and progress.done > 0
             if is_new_epoch:
                 self._last_epoch = progress
-        if is_new_epoch:
+        if is_new_epoch or is_remark:
             self._console.print(Padding(Text(_how_far(progress), style="dim"), (0, 0, 0, 3), expand=False))
 
     @contextmanager
@@ -95,7 +98,7 @@ class Display:
         with self._live() if self._console.is_terminal else nullcontext():
             try:
                 yield
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, Interrupted):
                 self._end_current("interrupted")
                 raise
             except BaseException:
@@ -168,8 +171,8 @@ def _what(line: _Line) -> str:
 
 
 def _how_far(progress: Progress) -> str:
-    """While it runs. Of epochs and evaluations, the note says which one it is in its phase."""
-    if progress.unit in _OF_TRAINING and progress.note:
+    """While it runs. Of epochs and evaluations, the note says which one it is in its phase; a remark is all note."""
+    if progress.unit in (*_OF_TRAINING, REMARKS) and progress.note:
         return progress.note
     return _how_much(progress) + (f" · {progress.note}" if progress.note else "")
 

@@ -133,6 +133,7 @@ def _timed(
 
 def _survey(configuration: Configuration, examples: str, transform_graph: str) -> "tuple[SurveyedPhase, ...]":
     from trainer import devices
+    from trainer.activation_cache.store import store_at
     from trainer.datasets import open_split
     from trainer.search.survey import survey
     from trainer.training import TrainingData
@@ -141,8 +142,10 @@ def _survey(configuration: Configuration, examples: str, transform_graph: str) -
     size = configuration.model.image_size_px
     train, evaluated = (open_split(str(Path(examples, f"Split-{split}")), size) for split in ("train", "eval"))
     data = TrainingData(train=train, eval=evaluated, num_classes=len(read_labels(transform_graph)))
-    strategy = devices.make_strategy(configuration.infrastructure.num_cpu_replicas)
-    return survey(configuration.model, data, strategy)
+    infrastructure = configuration.infrastructure
+    strategy = devices.make_strategy(infrastructure.num_cpu_replicas)
+    cache = store_at(infrastructure.cache_folder, infrastructure.cache.max_gib)
+    return survey(configuration.model, data, strategy, cache)
 
 
 def _draw(found: Sequence["SurveyedPhase"], root: Path) -> Path:

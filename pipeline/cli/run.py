@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
@@ -143,10 +143,10 @@ class _Recorder:
         )
         return self._record
 
-    def end(self, status: run_record.Status, error: str) -> None:
+    def end(self, status: Literal["failed", "interrupted"], error: str) -> None:
         """Notes why a run did not come to its end."""
         steps = tuple(
-            step.model_copy(update={"state": "failed"}) if step.state == "running" else step
+            step.model_copy(update={"state": status}) if step.state == "running" else step
             for step in self._record.steps
         )
         self._write(status=status, finished_at=datetime.now(UTC), steps=steps, error=error)

@@ -27,9 +27,18 @@ def print_training(console: Console, record: RunRecord) -> None:
     if content.get("baseline"):
         console.print(f"the frozen baseline is the model at the end of {content['baseline']}", style="dim")
     for phase in phases:
+        print_cache_use(console, phase)
         print_search(console, phase)
         if phase["warning"]:
             console.print(Padding(f"! {phase['warning']}", (0, 0, 0, 2), expand=False), style="yellow")
+
+
+def print_cache_use(console: Console, phase: dict[str, Any]) -> None:
+    """Prints whether a phase of the training record read from the cache, and why; nothing of older records."""
+    use = phase.get("cache")
+    if use:
+        which = "with" if use["is_used"] else "without"
+        console.print(f"{phase['name']} {which} the cache: {use['why']}", style="dim")
 
 
 def training_table(phases: list[dict[str, Any]]) -> Table:

@@ -99,6 +99,18 @@ class BeamSettings(Settings):
         return self
 
 
+class CacheSettings(Settings):
+    """Where `model.cache` keeps what frozen layers make of the images; all runs share it.
+
+    Attributes:
+        folder: on a disk of this machine, made where it is missing; null is the folder `cache` in `root`.
+        max_gib: the most that it may take; what was used longest ago is thrown out for more.
+    """
+
+    folder: LocalPath | None = None
+    max_gib: Annotated[float, Field(gt=0)] = 20.0
+
+
 class InfrastructureSettings(Settings):
     """Where and on what the pipeline runs.
 
@@ -108,6 +120,7 @@ class InfrastructureSettings(Settings):
         num_cpu_replicas: train on this many logical CPU devices; null trains on GPUs, or the one CPU.
         gpus: numbers of the GPUs to train on, in TensorFlow's order; null for all.
         beam: how Apache Beam runs.
+        cache: where work on frozen layers is kept.
         kubeflow: how the pipeline runs on Kubeflow Pipelines; null where it does not.
     """
 
@@ -116,7 +129,13 @@ class InfrastructureSettings(Settings):
     num_cpu_replicas: Annotated[int, Field(ge=1)] | None = None
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)] | None = None
     beam: BeamSettings = BeamSettings()
+    cache: CacheSettings = CacheSettings()
     kubeflow: KubeflowSettings | None = None
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the cache lies."""
+        return self.cache.folder or self.root / "cache"
 
     @model_validator(mode="after")
     def _devices_are_stated_once(self) -> Self:
@@ -133,6 +152,10 @@ class InfrastructureSettings(Settings):
     def _places_are_distinct(self) -> Self:
         if self.root == self.push_destination:
             raise ValueError(f"root and push_destination are the same folder, {str(self.root)!r}; give each its own")
+        if self.cache_folder in (self.root, self.push_destination):
+            raise ValueError(
+                f"cache.folder is {str(self.cache_folder)!r}, which is root or push_destination; give it one of its own"
+            )
         return self
 
 
@@ -179,6 +202,7 @@ class Configuration(Settings):
         for key, path in (
             ("root", self.infrastructure.root),
             ("push_destination", self.infrastructure.push_destination),
+            ("cache.folder", self.infrastructure.cache_folder),
         ):
             if _is_among_photographs(path, self.data.images):
                 raise ValueError(

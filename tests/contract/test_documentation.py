@@ -33,6 +33,7 @@ def _tests_of(path: Path) -> set[str]:
         "docs/learning-rates.md",
         "docs/decisions/0020-searching-rates-and-depths.md",
         "docs/decisions/0015-own-training-loop.md",
+        "docs/decisions/0017-how-a-step-is-computed.md",
         "docs/decisions/0018-weights-of-examples.md",
     ],
 )

@@ -134,6 +134,7 @@ def test_no_two_scans_are_the_same() -> None:
     assert len(set(contents)) == len(contents)
 
 
+@pytest.mark.slow
 def test_pretraining_data_is_the_pretraining_digits_scaled_to_one() -> None:
     images, labels = pretrain.pretraining_data()
     assert images.shape == (901, 32, 32, 3)
@@ -151,6 +152,7 @@ def test_shipped_weights_match_their_digest_and_are_small() -> None:
     assert path.stat().st_size < MAX_WEIGHTS_BYTES
 
 
+@pytest.mark.slow
 def test_shipped_weights_are_a_pretrained_small_cnn() -> None:
     backbone = small_cnn(pretrain.IMAGE_SIZE_PX)
     fresh = backbone.get_weights()

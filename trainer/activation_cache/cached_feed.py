@@ -10,12 +10,11 @@ from trainer.activation_cache import cuts
 from trainer.activation_cache.cuts import Cut
 from trainer.activation_cache.reading import Reader
 from trainer.classifier import Classifier
+from trainer.history import CacheUse
 
 
 class CachedFeed:
     """See `trainer.feeds.Feed`."""
-
-    uses_cache = True
 
     def __init__(
         self,
@@ -34,11 +33,11 @@ class CachedFeed:
             cut: where the activations are from.
             readers: of the training split and of the eval split.
             global_batch_size: examples per step, over all replicas.
-            why: it is the cache, and what that saves.
+            why: it is the cache, and what that saves, in words.
             refill: computes what is damaged anew.
             held: keeps the entries from being thrown out.
         """
-        self.why = why
+        self.use = CacheUse(True, why)
         self._model, self._cut, self._global_batch_size = model, cut, global_batch_size
         self._train, self._evaluated = readers
         self._refill, self._held = refill, held

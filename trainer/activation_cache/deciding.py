@@ -1,14 +1,16 @@
 """Whether the cache pays for a phase, and for which of the phases after it the pass keeps activations, too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from trainer.activation_cache.filling_all import Passes
 from trainer.activation_cache.measuring import measure
 from trainer.activation_cache.planning import Costs, Work, decide
 from trainer.activation_cache.rows import Codec
 from trainer.activation_cache.store import Store
 from trainer.activation_cache.wanted import Wanted, WantedOfPhase
 from trainer.phase_length import PhaseLength
+from trainer.progress import Progress, report
 from trainer.training_setup import Setup
 
 
@@ -18,15 +20,15 @@ class NotUsed(Exception):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A phase that might read from the cache.
+    """Phases that might read the same entries.
 
     Attributes:
-        wanted: what it would read.
-        length: how long it is.
+        wanted: what they would read.
+        lengths: how long each of them is.
     """
 
     wanted: WantedOfPhase
-    length: PhaseLength
+    lengths: tuple[PhaseLength, ...]
 
 
 @dataclass(frozen=True)
@@ -44,39 +46,59 @@ class Choice:
     why: str
 
 
-def is_complete(store: Store, wanted: WantedOfPhase) -> bool:
-    """Whether all that a phase reads is there and undamaged; reads all of it."""
-    found = [each.find(store) for each in wanted.all]
-    return all(entry is not None and not entry.missing() for entry in found)
+def lacking_rows(store: Store, wanted: WantedOfPhase, check: Callable[[], None]) -> dict[str, int]:
+    """How many rows of each entry are not there or damaged, by key; reads all that is there."""
+    found = {}
+    for each in wanted.all:
+        entry = each.find(store)
+        found[each.key] = each.num_rows
+        if entry is not None:
+            report(Progress(0, each.num_rows, "images", "checking what is kept of them"))
+            found[each.key] = sum(len(entry.rows_of(shard)) for shard in entry.missing(check))
+    return found
 
 
-def choose(setup: Setup, store: Store, candidates: Sequence[Candidate], is_asked_for: bool) -> Choice:
+def choose(
+    setup: Setup,
+    passes: Passes,
+    candidates: Sequence[Candidate],
+    lacking: Mapping[str, int],
+    is_asked_for: bool,
+    check: Callable[[], None],
+) -> Choice:
     """Decides, and makes room.
 
     Args:
         setup: the model as it is now.
-        store: the cache.
+        passes: what computes entries, and where they lie.
         candidates: the phase that is to be trained, and those after it whose activations the same pass gives.
+        lacking: `lacking_rows` of the first one.
         is_asked_for: the first one uses it whether it pays or not.
+        check: called often; what it raises ends the work.
 
     Raises:
         NotUsed: it does not pay for the first, or has no room for it.
         OSError: nothing can be written.
     """
-    own = candidates[0].wanted
+    store, own = passes.store, candidates[0].wanted
+    for candidate in candidates[1:]:
+        lacking = {**lacking, **lacking_rows(store, candidate.wanted, check)}
+    works = [_work(setup, lacking, each, is_first=each is candidates[0]) for each in candidates]
+    if works[0].num_images <= works[0].num_computed and not is_asked_for:
+        raise NotUsed("no image would go through the frozen layers more than once")
     obstacle = store.obstacle(own.num_bytes)
     if obstacle is not None:
         raise NotUsed(obstacle)
-    measured = measure(setup, store, [each.wanted.train[0] for each in candidates])
-    decision = decide(_work(setup, store, candidates[0], is_first=True), measured[0][0])
+    measured = measure(passes, [each.wanted.train[0] for each in candidates])
+    decision = decide(works[0], measured[0][0])
     if not (decision.is_used or is_asked_for):
         raise NotUsed(decision.why)
-    obstacle = _make_room(store, [own])
+    obstacle = _make_room(store, [own], lacking)
     if obstacle is not None:
         raise NotUsed(obstacle)
     chosen = [own]
-    for candidate, (costs, _) in zip(candidates[1:], measured[1:], strict=True):
-        if _comes_along(setup, store, candidate, costs) and _make_room(store, [*chosen, candidate.wanted]) is None:
+    for candidate, work, (costs, _) in zip(candidates[1:], works[1:], measured[1:], strict=True):
+        if _comes_along(work, costs) and _make_room(store, [*chosen, candidate.wanted], lacking) is None:
             chosen.append(candidate.wanted)
     codecs = {
         each.key: codec
@@ -86,29 +108,28 @@ def choose(setup: Setup, store: Store, candidates: Sequence[Candidate], is_asked
     return Choice(tuple(each for phase in chosen for each in phase.all), codecs, decision.why)
 
 
-def _comes_along(setup: Setup, store: Store, candidate: Candidate, costs: Costs) -> bool:
-    return decide(_work(setup, store, candidate, is_first=False), costs).is_used
+def _comes_along(work: Work, costs: Costs) -> bool:
+    return decide(work, costs).is_used
 
 
-def _work(setup: Setup, store: Store, candidate: Candidate, is_first: bool) -> Work:
-    length, wanted = candidate.length, candidate.wanted
-    num_kept = sum(_num_missing(store, each) for each in wanted.all)
-    num_trained = min(length.num_epochs * setup.data.train.num_examples, length.num_steps * setup.global_batch_size)
+def _work(setup: Setup, lacking: Mapping[str, int], candidate: Candidate, is_first: bool) -> Work:
+    wanted = candidate.wanted
+    num_kept = sum(lacking[each.key] for each in wanted.all)
     return Work(
-        num_images=num_trained + length.num_evaluations * setup.data.eval.num_examples,
+        num_images=sum(_num_images(setup, length) for length in candidate.lengths),
         num_computed=num_kept if is_first else 0,
         num_kept=num_kept,
         num_bytes=wanted.num_bytes,
     )
 
 
-def _num_missing(store: Store, wanted: Wanted) -> int:
-    entry = wanted.find(store)
-    return wanted.num_rows if entry is None else sum(len(entry.rows_of(shard)) for shard in entry.missing())
+def _num_images(setup: Setup, length: PhaseLength) -> int:
+    num_trained = min(length.num_epochs * setup.data.train.num_examples, length.num_steps * setup.global_batch_size)
+    return num_trained + length.num_evaluations * setup.data.eval.num_examples
 
 
-def _make_room(store: Store, phases: Sequence[WantedOfPhase]) -> str | None:
+def _make_room(store: Store, phases: Sequence[WantedOfPhase], lacking: Mapping[str, int]) -> str | None:
     """Why there is none, in words."""
     wanted = {each.key: each for phase in phases for each in phase.all}
-    lacking = sum(_num_missing(store, each) * each.row_format.num_bytes for each in wanted.values())
-    return store.make_room(lacking, set(wanted))
+    num_bytes = sum(lacking[each.key] * each.row_format.num_bytes for each in wanted.values())
+    return store.make_room(num_bytes, set(wanted))

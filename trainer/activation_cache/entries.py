@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -65,9 +65,9 @@ class Entry:
         assert len(rows) == len(numbers)
         shards.write(self._path(shard), self.key, numbers.start, self.codec, [row.tobytes() for row in rows])
 
-    def missing(self) -> list[int]:
-        """Shards that are not there, or damaged: every row is read."""
-        return [shard for shard in range(self.num_shards) if not self._is_whole(shard)]
+    def missing(self, check: Callable[[], None] = lambda: None) -> list[int]:
+        """Shards that are not there, or damaged: every row is read; `check` is called for each shard."""
+        return [shard for shard in range(self.num_shards) if not self._is_whole(shard, check)]
 
     def read(self, numbers: Array) -> Array:
         """Rows by their numbers, verified; of the dtype of the row format.
@@ -91,17 +91,13 @@ class Entry:
         except OSError:
             return
 
-    def num_bytes(self) -> int:
-        """What it takes on the disk, or will take at most where it is not complete."""
-        sizes = [path.stat().st_size for path in self._files()]
-        return (
-            sum(sizes) if len(sizes) == self.num_shards else max(sum(sizes), self.num_rows * self.row_format.num_bytes)
-        )
+    @property
+    def has_all_shards(self) -> bool:
+        """Whether each is there, damaged or not."""
+        return len(list(self.folder.glob("shard-*.rows"))) == self.num_shards
 
-    def _files(self) -> list[Path]:
-        return list(self.folder.glob("shard-*.rows"))
-
-    def _is_whole(self, shard: int) -> bool:
+    def _is_whole(self, shard: int, check: Callable[[], None]) -> bool:
+        check()
         try:
             for _ in self._open(shard).read(self.rows_of(shard)):
                 pass

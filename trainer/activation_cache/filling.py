@@ -128,8 +128,8 @@ def fill(fillings: Sequence[Filling], below: Below, split: Split, tally: Tally, 
         for batch, label_ids, weights in below.batches(split, rows.start, num_batches):
             for filling, tensors in zip(fillings, below(batch), strict=True):
                 filling.add(first_row, filling.entry.row_format.pack(tensors, label_ids, weights))
+            tally.advance(min(below.global_batch_size, rows.stop - first_row), "once through the frozen layers")
             first_row += below.global_batch_size
-            tally.advance(min(below.global_batch_size, rows.stop - first_row + below.global_batch_size))
             check()
 
 

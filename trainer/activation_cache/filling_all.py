@@ -13,46 +13,56 @@ from trainer.progress import Progress, Tally, report
 from trainer.training_setup import Setup
 
 _Group = tuple[Split, View | None]
+_WAITING = Progress(0, None, "images", "waiting for another training that fills the same cache")
 
 
-def fill_all(
-    setup: Setup, store: Store, wanted: Sequence[Wanted], codecs: Mapping[str, Codec], check: Callable[[], None]
-) -> None:
-    """Computes and writes what is missing; entries of one split and view share a pass.
+class Passes:
+    """What computes entries; a graph is made once for all entries that need the same one.
 
-    Whoever else fills one of them is waited for.
-
-    Args:
-        setup: the model as it is now.
+    Attributes:
         store: where entries lie.
-        wanted: entries.
-        codecs: how rows of new entries are stored, by key.
-        check: called often; what it raises ends the work, and full shards stay.
-
-    Raises:
-        OSError: a shard could not be written.
     """
-    waiting = Progress(0, None, "images", "waiting for another training that fills the same cache")
 
-    def wait() -> None:
-        check()
-        report(waiting)
+    def __init__(self, setup: Setup, store: Store) -> None:
+        """Takes the model as it is now."""
+        self.store = store
+        self._setup = setup
+        self._made: dict[object, Below] = {}
 
-    with ExitStack() as locks:
-        for key in sorted({each.key for each in wanted}):  # in one order everywhere, so that nobody waits in a circle
-            locks.enter_context(store.filling(key, wait))
-        groups = [_fillings(store, group, codecs) for group in _groups(wanted)]
-        tally = Tally(sum(num_missing_rows(fillings) for _, fillings in groups), "images")
-        for group, fillings in groups:
-            if fillings:
-                below = below_of(setup, group)
-                fill(fillings, below, group[0].split, tally, check)
+    def below_of(self, wanted: Sequence[Wanted]) -> Below:
+        """What computes rows of entries of one view, at one or more cuts."""
+        formats, view = tuple((each.cut, each.row_format) for each in wanted), wanted[0].view
+        setup = self._setup
+        if (formats, view) not in self._made:
+            self._made[formats, view] = Below(setup.model, setup.strategy, setup.global_batch_size, formats, view)
+        return self._made[formats, view]
 
+    def fill_all(self, wanted: Sequence[Wanted], codecs: Mapping[str, Codec], check: Callable[[], None]) -> None:
+        """Computes and writes what is missing; entries of one split and view share a pass.
 
-def below_of(setup: Setup, wanted: Sequence[Wanted]) -> Below:
-    """What computes rows of entries of one split and view."""
-    formats = [(each.cut, each.row_format) for each in wanted]
-    return Below(setup.model, setup.strategy, setup.global_batch_size, formats, wanted[0].view)
+        Whoever else fills one of them is waited for.
+
+        Args:
+            wanted: entries.
+            codecs: how rows of new entries are stored, by key.
+            check: called often; what it raises ends the work, and full shards stay.
+
+        Raises:
+            OSError: a shard could not be written.
+        """
+
+        def wait() -> None:
+            check()
+            report(_WAITING)
+
+        with ExitStack() as locks:
+            for key in sorted({each.key for each in wanted}):  # the same order everywhere: nobody waits in a circle
+                locks.enter_context(self.store.filling(key, wait))
+            groups = [_fillings(self.store, group, codecs, check) for group in _groups(wanted)]
+            tally = Tally(sum(num_missing_rows(fillings) for _, fillings in groups), "images")
+            for group, fillings in groups:
+                if fillings:
+                    fill(fillings, self.below_of(group), group[0].split, tally, check)
 
 
 def _groups(wanted: Iterable[Wanted]) -> list[list[Wanted]]:
@@ -62,14 +72,16 @@ def _groups(wanted: Iterable[Wanted]) -> list[list[Wanted]]:
     return [list(group.values()) for group in groups.values()]
 
 
-def _fillings(store: Store, wanted: list[Wanted], codecs: Mapping[str, Codec]) -> tuple[list[Wanted], list[Filling]]:
+def _fillings(
+    store: Store, wanted: list[Wanted], codecs: Mapping[str, Codec], check: Callable[[], None]
+) -> tuple[list[Wanted], list[Filling]]:
     """Those that lack something, and what they lack."""
     found = []
     for each in wanted:
         entry = each.find(store)
         if entry is None:
             entry = store.create(each.key, each.row_format, each.num_rows, codecs.get(each.key, "none"))
-        missing = set(entry.missing())
+        missing = set(entry.missing(check))
         if missing:
             found.append((each, Filling(entry, missing)))
     return [each for each, _ in found], [filling for _, filling in found]

@@ -1,10 +1,14 @@
 """What cached activations follow from, as one digest: two runs share them if and only if it is the same."""
 
 import hashlib
+import importlib.resources
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,64 +20,110 @@ from trainer.activation_cache.cuts import Cut
 from trainer.activation_cache.rows import RowFormat
 from trainer.activation_cache.views import View
 from trainer.classifier import Classifier
+from trainer.data_digest import digest_of_files
 from trainer.datasets import Split
 from trainer.scaling import SCALING
 from trainer.settings import ModelSettings
 
-# To be raised when the same digest would stand for other activations.
-_FORMAT = 1
 _LENGTH = 32
+_CPU_FACTS = Path("/proc/cpuinfo")
 
 
-def key_of(
-    model: Classifier, settings: ModelSettings, cut: Cut, input_digest: str, row_format: RowFormat, view: View | None
-) -> str:
+def layers_below(model: Classifier, settings: ModelSettings, cut: Cut) -> str:
+    """A digest of what the layers below a cut make of pixels: of their wiring, their weights and how they compute.
+
+    Args:
+        model: with the values that its variables have now.
+        settings: with the precision of the devices in the place of "auto".
+        cut: where.
+    """
+    parts = {
+        "code": _code(),
+        "machine": _machine(),
+        "backbone": settings.backbone,
+        "precision": settings.compute.precision,
+        "scaling": SCALING[settings.backbone],
+        "image_size_px": settings.image_size_px,
+        # Which kernel computes an image, and in which order it adds, may follow from how many others are beside it.
+        "batch_size": settings.batch_size_per_replica,
+        "cut": [cut.position, cut.with_pooling],
+        "layers": _layers(model.backbone, cut),
+        "weights": _weights(model, cut),
+    }
+    return _digest(parts)
+
+
+def key_of(layers: str, inputs: str, row_format: RowFormat, view: View | None) -> str:
     """The name of an entry.
 
     Args:
-        model: its layers below the cut, their wiring and the values of their variables count.
-        settings: how pixels are scaled, and how the device computes.
-        cut: where.
-        input_digest: of the split's examples, after preprocessing; see `digest_of`.
+        layers: see `layers_below`.
+        inputs: digest of the split's examples, after preprocessing; see `digest_of`.
         row_format: how activations are stored.
         view: that the images are seen in; None for the images as they are.
     """
     parts = {
-        "format": _FORMAT,
-        "inputs": input_digest,
-        "scaling": SCALING[settings.backbone],
-        "image_size_px": settings.image_size_px,
-        "cut": [cut.position, cut.with_pooling],
-        "layers": _layers(model.backbone, cut),
-        "weights": _weights(model, cut),
+        "layers": layers,
+        "inputs": inputs,
         "stored": [[str(spec.dtype.name), list(spec.shape)] for spec in row_format.tensors],
         "view": None if view is None else view.identity,
-        # A convolution of a single image may differ from that of several in its last bits.
-        "is_alone": settings.batch_size_per_replica == 1,
-        "machine": _machine(),
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_LENGTH]
+    return _digest(parts)[:_LENGTH]
 
 
 def digest_of(split: Split) -> str:
     """Of all bytes of a split's files; reads them."""
-    digest = hashlib.sha256(f"{split.num_examples} {split.image_size_px}".encode())
-    for path in split.files:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            while block := file.read(2**20):
-                digest.update(block)
+    return _digest([split.num_examples, split.image_size_px, digest_of_files(split.files)])
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Of this package: what another version of it computes may differ."""
+    digest = hashlib.sha256()
+    for name, file in sorted(_sources(importlib.resources.files("trainer"), "")):
+        content = file.read_bytes()
+        digest.update(f"{name} {len(content)} ".encode() + content)
     return digest.hexdigest()
 
 
-def _machine() -> list[str]:
-    """Kernels of other versions and devices differ in the last bits."""
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _sources(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield f"{prefix}{entry.name}", entry
+
+
+def _machine() -> list[Any]:
+    """Kernels of other versions and devices differ in the last bits, and so do sums by another number of threads."""
     devices = sorted({device.device_type for device in tf.config.list_logical_devices()})
     names = [
         str(tf.config.experimental.get_device_details(device).get("device_name"))
         for device in tf.config.list_physical_devices("GPU")
     ]
-    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "")
-    return [tf.__version__, keras.__version__, platform.machine(), *devices, *sorted(set(names)), onednn]
+    return [
+        tf.__version__,
+        keras.__version__,
+        *(platform.machine(), _cpu_model(), os.cpu_count()),
+        *(tf.config.threading.get_intra_op_parallelism_threads(), os.environ.get("OMP_NUM_THREADS", "")),
+        *devices,
+        *sorted(set(names)),
+        os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
+        tf.config.experimental.tensor_float_32_execution_enabled(),
+    ]
+
+
+@cache
+def _cpu_model() -> str:
+    try:
+        lines = _CPU_FACTS.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _weights(model: Classifier, cut: Cut) -> str:
@@ -90,23 +140,21 @@ def _layers(backbone: keras.Model, cut: Cut) -> str:
     places = {
         id(tensor): f"{place}.{index}" for place, node in enumerate(nodes) for index, tensor in enumerate(node.outputs)
     }
-    rows = [[type(node.operation).__name__, _config(node.operation), _arguments(node, places)] for node in nodes]
-    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=_plain).encode()).hexdigest()
+    return _digest(
+        [[type(node.operation).__name__, _config(node.operation), _arguments(node, places)] for node in nodes]
+    )
 
 
 def _config(operation: Any) -> Any:
-    return _nameless(operation.get_config()) if isinstance(operation, keras.layers.Layer) else None
+    """Of an operation that is no layer, what it was made with is not kept; the backbone's name stands for it."""
+    if not isinstance(operation, keras.layers.Layer):
+        return None
+    return {key: value for key, value in operation.get_config().items() if key != "name"}
 
 
 def _arguments(node: Any, places: dict[int, str]) -> list[Any]:
     leaves: Sequence[Any] = keras.tree.flatten([node.arguments.args, node.arguments.kwargs])
     return [places.get(id(leaf)) or _plain(leaf) for leaf in leaves]
-
-
-def _nameless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _nameless(inner) for key, inner in value.items() if key != "name"}
-    return [_nameless(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:

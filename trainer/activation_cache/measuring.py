@@ -8,33 +8,31 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from trainer.activation_cache import entries
-from trainer.activation_cache.filling_all import below_of
+from trainer.activation_cache.filling_all import Passes
 from trainer.activation_cache.planning import Costs
 from trainer.activation_cache.rows import Array, Codec, RowFormat, codec_for
 from trainer.activation_cache.store import Store
 from trainer.activation_cache.wanted import Wanted
-from trainer.training_setup import Setup
 
 
-def measure(setup: Setup, store: Store, wanted: Sequence[Wanted]) -> list[tuple[Costs, Codec]]:
+def measure(passes: Passes, wanted: Sequence[Wanted]) -> list[tuple[Costs, Codec]]:
     """Runs the frozen layers on the first images, and keeps and reads what they give, for each of several cuts.
 
     Args:
-        setup: the model as it is now.
-        store: in whose folder files are written, and removed again.
+        passes: what computes entries; in the folder where they lie files are written, and removed again.
         wanted: entries of one split and view.
 
     Raises:
         OSError: nothing can be written there.
     """
-    below = below_of(setup, wanted)
+    below = passes.below_of(wanted)
     ((batch, label_ids, weights),) = below.batches(wanted[0].split, 0, 1)
     below(batch)  # makes the graph
     started_at_s = time.perf_counter()
     tensors = below(batch)
     below_s = (time.perf_counter() - started_at_s) / len(label_ids)
     return [
-        _measure_rows(store, each.row_format, each.row_format.pack(found, label_ids, weights), below_s)
+        _measure_rows(passes.store, each.row_format, each.row_format.pack(found, label_ids, weights), below_s)
         for each, found in zip(wanted, tensors, strict=True)
     ]
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import shutil
+import time
+import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +12,36 @@ from pathlib import Path
 from trainer.activation_cache import entries, locks
 from trainer.activation_cache.entries import Entry
 from trainer.activation_cache.rows import Codec, RowFormat
+from trainer.activation_cache.shards import TEMPORARY
 
 # Of the disk's free space, what is left to others.
 _LEAST_FREE_SHARE = 0.05
+# What killed processes left half written or half removed; younger ones may be at it still.
+_LEFTOVERS = (".trial-*", "entries/.going-*", f"entries/*/{TEMPORARY}*")
+_LEFTOVER_AGE_S = 3600.0
+
+
+@dataclass(frozen=True)
+class NoStore:
+    """In the place of a store where there is none.
+
+    Attributes:
+        why: in words.
+    """
+
+    why: str = "no folder was given to keep it in"
+
+
+NO_STORE = NoStore()
+
+
+def store_at(folder: str | Path | None, max_gib: float) -> "Store | NoStore":
+    """The store in a folder; none where there is no folder, or it is in no file system that is mounted here."""
+    if folder is None:
+        return NO_STORE
+    if "://" in str(folder):
+        return NoStore(f"{folder} is no mounted file system; name a local folder as infrastructure.cache.folder")
+    return Store(Path(folder), int(max_gib * 2**30))
 
 
 @dataclass(frozen=True)
@@ -72,6 +101,7 @@ class Store:
             Why there is no room, in words; None where there is.
         """
         with locks.exclusive(self.folder / "locks" / "room"):
+            self._remove_leftovers()
             others = sorted((folder for folder in self._all() if folder.name not in needed), key=entries.last_use)
             while self._lacks(num_bytes):
                 if not others:
@@ -79,9 +109,11 @@ class Store:
                 self._remove_if_unused(others.pop(0))
         return None
 
-    def discard(self, key: str) -> None:
+    def discard_incomplete(self, key: str, row_format: RowFormat, num_rows: int) -> None:
         """Throws an entry out that cannot be completed, whether others wait for it or not."""
-        self._remove(self._folder_of(key))
+        entry = self.find(key, row_format, num_rows)
+        if entry is not None and not entry.has_all_shards:
+            self._remove(entry.folder)
 
     def num_bytes(self) -> int:
         """What all entries take."""
@@ -102,10 +134,16 @@ class Store:
 
     def _remove(self, folder: Path) -> None:
         """The name goes first: who looks meanwhile finds nothing rather than a part."""
-        doomed = folder.with_name(f".going-{folder.name}")
+        doomed = folder.with_name(f".going-{folder.name}-{uuid.uuid4().hex}")
         with contextlib.suppress(FileNotFoundError):
             folder.rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
+
+    def _remove_leftovers(self) -> None:
+        for path in (path for pattern in _LEFTOVERS for path in self.folder.glob(pattern)):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _all(self) -> list[Path]:
         root = self.folder / "entries"

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import tensorflow as tf
 
@@ -37,7 +36,7 @@ class Wanted:
 
     @property
     def num_rows(self) -> int:
-        """One more than examples: that of a blank image, which pads batches."""
+        """One more than examples: the last is that of a blank image, which pads batches."""
         return self.split.num_examples + 1
 
     @property
@@ -48,6 +47,19 @@ class Wanted:
     def find(self, store: Store) -> Entry | None:
         """The entry, complete or not."""
         return store.find(self.key, self.row_format, self.num_rows)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A phase, or a part of a search, that goes through the images.
+
+    Attributes:
+        phase: its settings.
+        seed: of its augmentation.
+    """
+
+    phase: PhaseSettings
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -72,27 +84,38 @@ class WantedOfPhase:
         return tuple({each.key: each for each in (*self.train, self.evaluated)}.values())
 
     @property
+    def has_views(self) -> bool:
+        """Whether it reads variations of the training images."""
+        return self.train[0].view is not None
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Of all entries."""
+        return frozenset(each.key for each in self.all)
+
+    @property
     def num_bytes(self) -> int:
         """On the disk at most."""
         return sum(each.num_bytes for each in self.all)
 
 
-def wanted_of(setup: Setup, phase: PhaseSettings, seed: int) -> WantedOfPhase:
+def wanted_of(setup: Setup, planned: Planned) -> WantedOfPhase:
     """What a phase would read, with the model as it is now.
 
     Args:
         setup: the model and the data.
-        phase: whose freeze boundary and augmentation count.
-        seed: of its augmentation.
+        planned: whose freeze boundary and augmentation count.
     """
+    phase = planned.phase
     cut = cuts.cut_for(setup.model, phase)
     row_format = RowFormat(tuple(_stored(spec, setup) for spec in cuts.layout(setup.model, cut)))
+    layers = keys.layers_below(setup.model, setup.settings, cut)
 
     def wanted(split: Split, view: View | None) -> Wanted:
-        key = keys.key_of(setup.model, setup.settings, cut, _digest_of(split), row_format, view)
+        key = keys.key_of(layers, keys.digest_of(split), row_format, view)
         return Wanted(key, split, cut, row_format, view)
 
-    train = tuple(wanted(setup.data.train, view) for view in _views(phase, seed))
+    train = tuple(wanted(setup.data.train, view) for view in _views(phase, planned.seed))
     return WantedOfPhase(phase, cut, train, wanted(setup.data.eval, None))
 
 
@@ -107,14 +130,3 @@ def _stored(spec: tf.TensorSpec, setup: Setup) -> tf.TensorSpec:
     stored_as = setup.settings.cache_dtype
     is_shortened = stored_as != "exact" and spec.dtype == tf.float32
     return tf.TensorSpec(spec.shape, tf.as_dtype(stored_as) if is_shortened else spec.dtype)
-
-
-@lru_cache(maxsize=8)
-def _digest_of_files(split: Split, _stamps: tuple[tuple[int, int], ...]) -> str:
-    return keys.digest_of(split)
-
-
-def _digest_of(split: Split) -> str:
-    """Read once, as long as no file has another size or time."""
-    stats = [tf.io.gfile.stat(path) for path in split.files]
-    return _digest_of_files(split, tuple((int(stat.length), int(stat.mtime_nsec)) for stat in stats))

@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,19 +12,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import datasets, progress
+from trainer import progress
+from trainer.activation_cache.wanted import Planned
 from trainer.blocks import blocks_of
 from trainer.boundaries import batch_norms_in
 from trainer.errors import FreezeContractError, ThawError
+from trainer.feeds import Feed
 from trainer.history import EpochRecord
 from trainer.interruption import StopRequest
 from trainer.optimizers import Carried
+from trainer.phase_feed import PhaseFeed, augmentation_seed
 from trainer.phase_settings import Boundary, PhaseSettings, Unfreeze
 from trainer.phase_training import PhaseTraining, Watch, begin
 from trainer.replicas import Array
 from trainer.search.rate_finder import leaving_no_trace
 from trainer.search.results import DepthSearch, DepthTrial
 from trainer.stages import Stage
+from trainer.steps import values_in
 from trainer.training_setup import Setup
 
 DEFAULT_NUM_STEPS = 200
@@ -102,10 +107,13 @@ def find_depth(
     length = setup.length_of(stage.phase)
     num_steps = min(stage.phase.trial_steps or DEFAULT_NUM_STEPS, length.num_steps)
     outcomes = []
-    for where, unfreeze in _worth_trying(setup, stage.phase).items():
+    worth_trying = _worth_trying(setup, stage.phase)
+    for where, unfreeze in worth_trying.items():
         phase = with_rate(with_boundary(stage.phase, unfreeze))
         if phase is not None:
-            outcomes.append(_try(setup, replace(stage, phase=phase), where, carried, num_steps, stop))
+            trial = replace(stage, phase=_shortened(phase, num_steps), hands_state_on=False)
+            also = _others(setup, stage, list(worth_trying.values()), num_steps)
+            outcomes.append(_try(setup, trial, where, carried, also, stop))
     if not outcomes:
         return None
     if not any(math.isfinite(outcome.trial.eval_log_loss) for outcome in outcomes):
@@ -151,17 +159,29 @@ def _worth_trying(setup: Setup, phase: PhaseSettings) -> dict[str, Unfreeze]:
     }
 
 
-def _try(
-    setup: Setup, stage: Stage, where: str, carried: Carried | None, num_steps: int, stop: StopRequest
-) -> _Outcome:
-    phase = stage.phase.model_copy(
+def _shortened(phase: PhaseSettings, num_steps: int) -> PhaseSettings:
+    return phase.model_copy(
         update={"epochs": None, "steps": num_steps, "evaluate_every_steps": None, "early_stopping_patience": None}
     )
-    begun_at_s = time.monotonic()
-    with leaving_no_trace(setup):
-        training = begin(setup, replace(stage, phase=phase, hands_state_on=False), carried, PhaseTraining)
-        evaluated = _train(training, where, num_steps, stop)
-        losses, weights = example_losses(setup)
+
+
+def _others(setup: Setup, stage: Stage, boundaries: Sequence[Unfreeze], num_steps: int) -> list[Planned]:
+    """The trials whose activations one pass may give together, fewest layers first.
+
+    That with BatchNormalization alone has next to nothing below it, and nor has that with all.
+    """
+    phase, seed = _shortened(stage.phase, num_steps), augmentation_seed(setup.settings, stage)
+    some = [boundary for boundary in boundaries if isinstance(boundary, Boundary)]
+    return [Planned(with_boundary(phase, boundary), seed) for boundary in some]
+
+
+def _try(
+    setup: Setup, stage: Stage, where: str, carried: Carried | None, also: Sequence[Planned], stop: StopRequest
+) -> _Outcome:
+    phase, begun_at_s = stage.phase, time.monotonic()
+    with leaving_no_trace(setup), closing(begin(setup, stage, carried, PhaseTraining, also)) as training:
+        evaluated = _train(training, where, stop)
+        losses, weights = losses_of(setup, training.batches)
         trial = DepthTrial(
             unfreeze=phase.unfreeze,
             where=where,
@@ -176,12 +196,12 @@ def _try(
     return _Outcome(trial, losses, weights)
 
 
-def _train(training: PhaseTraining, where: str, num_steps: int, stop: StopRequest) -> EpochRecord | None:
+def _train(training: PhaseTraining, where: str, stop: StopRequest) -> EpochRecord | None:
     """The evaluation that the trial ended with; None where it diverged."""
 
     def report(phase: PhaseTraining) -> None:
         note = f"trying how deep to unfreeze in {phase.phase.name}: {where}"
-        progress.report(progress.Progress(phase.step, num_steps, "steps", note))
+        progress.report(progress.Progress(phase.step, phase.phase.steps, "steps", note))
 
     try:
         with warnings.catch_warnings():
@@ -194,20 +214,29 @@ def _train(training: PhaseTraining, where: str, num_steps: int, stop: StopReques
     return record.epochs[record.best_epoch - 1]
 
 
-def example_losses(setup: Setup) -> tuple[Array, Array]:
+def losses_of(setup: Setup, batches: PhaseFeed) -> tuple[Array, Array]:
+    """`example_losses`, from the cache where the trial used it."""
+    try:
+        return example_losses(setup, batches.feed)
+    except tf.errors.OpError:
+        if not batches.mend():
+            raise
+        return example_losses(setup, batches.feed)
+
+
+def example_losses(setup: Setup, feed: Feed) -> tuple[Array, Array]:
     """The log loss of each eval example in nats, and its weight: float64 [examples] each."""
-    model, strategy = setup.model, setup.strategy
+    strategy = setup.strategy
 
     def on_replica(inputs: Any, label_ids: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = tf.cast(model.logits(inputs["pixels"], training=False), tf.float32)
+        logits = tf.cast(feed.logits(values_in(inputs), False), tf.float32)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(label_ids, logits), weights
 
     @tf.function(autograph=False)
     def step(batches: Any) -> Any:
         return strategy.run(on_replica, args=next(batches))
 
-    dataset = datasets.evaluation_batches(setup.data.eval, setup.global_batch_size)
-    batches = iter(strategy.experimental_distribute_dataset(dataset))
+    batches = iter(strategy.experimental_distribute_dataset(feed.evaluation_batches()))
     parts = [step(batches) for _ in range(setup.data.eval.num_batches(setup.global_batch_size))]
     losses, weights = (
         np.concatenate(

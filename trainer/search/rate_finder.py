@@ -1,16 +1,19 @@
 """The search for a phase's learning rate: its first steps, at rising rates, several times over."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from statistics import median_low
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from trainer import progress, replicas
+from trainer.activation_cache.wanted import Planned
 from trainer.interruption import StopAsked, StopRequest
 from trainer.optimizers import Carried
+from trainer.phase_feed import augmentation_seed
 from trainer.phase_settings import PhaseSettings
 from trainer.phase_training import PhaseTraining, begin
 from trainer.search.rate_curves import Reading, Sweep, is_diverging, read
@@ -53,9 +56,10 @@ def find_rate(setup: Setup, stage: Stage, carried: Carried | None, stop: StopReq
     """
     num_steps = num_steps_of(setup.data.train.num_batches(setup.global_batch_size))
     length = {"epochs": None, "steps": num_steps, "evaluate_every_steps": None}
-    stage = replace(stage, phase=stage.phase.model_copy(update=length))
-    with leaving_no_trace(setup):
-        sweeping = begin(setup, stage, carried, _Sweeping)
+    swept = replace(stage, phase=stage.phase.model_copy(update=length))
+    seed = augmentation_seed(setup.settings, stage)
+    also = [*[Planned(swept.phase, seed)] * (NUM_SWEEPS - 1), Planned(stage.phase, seed)]
+    with leaving_no_trace(setup), closing(begin(setup, swept, carried, _Sweeping, also)) as sweeping:
         return summarize(sweeping.sweeps(stop))
 
 
@@ -127,6 +131,7 @@ class _Sweeping(PhaseTraining):
     def sweeps(self, stop: StopRequest) -> list[Sweep]:
         """The sweeps, each from the state as it is now."""
         start, digests = self.arrays(), tuple(self.digests_before.values())
+        self.batches.check = _stopping(stop)
         found = []
         for self._number in range(NUM_SWEEPS):
             self.restore(0, (), digests, start)
@@ -138,17 +143,30 @@ class _Sweeping(PhaseTraining):
         losses: list[float] = []
         while self.step < self._length.num_steps and not (losses and is_diverging(losses)):
             totals.reset()
-            self._steps.train(batches)
+            try:
+                self._steps.train(batches)
+            except tf.errors.OpError:
+                if not self.batches.mend():
+                    raise
+                batches = self._batches()
+                continue
             self.step += 1
             losses.append(totals.summary().loss)
             self._report()
-            if stop.is_set:
-                raise StopAsked
+            self.batches.check()
         return Sweep(tuple(map(float, self._rates()[: len(losses)])), tuple(losses))
 
     def _report(self) -> None:
         note = f"searching the learning rate of {self.phase.name}, sweep {self._number + 1} of {NUM_SWEEPS}"
         progress.report(progress.Progress(self.step, self._length.num_steps, "steps", note))
+
+
+def _stopping(stop: StopRequest) -> Callable[[], None]:
+    def check() -> None:
+        if stop.is_set:
+            raise StopAsked
+
+    return check
 
 
 def _rate_of(reading: Reading) -> float:

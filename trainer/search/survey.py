@@ -1,10 +1,12 @@
 """What the learning-rate finder says of every phase of a plan; for `thaw lr` and notebooks."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from trainer import progress
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.history import EpochRecord
 from trainer.interruption import StopRequest
 from trainer.optimizers import Carried
@@ -37,7 +39,9 @@ class SurveyedPhase:
     note: str
 
 
-def survey(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy) -> tuple[SurveyedPhase, ...]:
+def survey(
+    settings: ModelSettings, data: TrainingData, strategy: tf.distribute.Strategy, cache: Store | NoStore = NO_STORE
+) -> tuple[SurveyedPhase, ...]:
     """Searches a rate for each phase of a plan.
 
     A phase begins with the model that those before have trained, so all but the last are trained as planned, with the
@@ -47,12 +51,13 @@ def survey(settings: ModelSettings, data: TrainingData, strategy: tf.distribute.
         settings: the model and its phases; a probe for the baseline is left out, since the phases do not build on it.
         data: transformed examples.
         strategy: devices to train on.
+        cache: where activations of frozen layers are kept, shared with trainings.
 
     Raises:
         ThawError: see `trainer.training.fine_tune`; a phase that others build on, with `learning_rate: auto`, for
             which none can be suggested.
     """
-    return tuple(_Survey(set_up(settings, data, strategy)).run())
+    return tuple(_Survey(set_up(settings, data, strategy, cache)).run())
 
 
 class _Survey:
@@ -95,5 +100,6 @@ class _Survey:
             note = f"training {record.phase} as planned · eval log loss {record.eval_log_loss:.4f}"
             progress.report(progress.Progress(record.epoch, num_evaluations, "evaluations", note))
 
-        training.train(Watch(lambda _: None, report, self._stop))
+        with closing(training):
+            training.train(Watch(lambda _: None, report, self._stop))
         self._carried = training.optimizers.carry()

@@ -17,6 +17,7 @@ from pipeline.cli.main import main
 from pipeline.config import Configuration
 from pipeline.local import RunOutcome, StepEvent
 from trainer.errors import ConfigurationError, ThawError
+from trainer.interruption import Interrupted
 from trainer.progress import Progress, report
 
 EXAMPLE = Path(__file__).parents[2] / "verdict_example.json"
@@ -32,7 +33,7 @@ def run_fake(configuration: Configuration, run_dir: Path, on_step: Callable[[Ste
             report(Progress(2, 2, "images"))
         if name == "FineTuner" and state == "done":
             _train()
-            _end(ends, run_dir)
+            _end(ends, run_dir, on_step)
         on_step(StepEvent(name, state, 0.25))
     return _outcome(configuration, approved=ends != "refused", is_pushed=ends not in ("refused", "lost"))
 
@@ -48,7 +49,7 @@ def _train() -> None:
         report(Progress(epoch, 2, "epochs", f"head {epoch}/2 · loss 0.{epoch}"))
 
 
-def _end(ends: str, run_dir: Path) -> None:
+def _end(ends: str, run_dir: Path, on_step: Callable[[StepEvent], None]) -> None:
     if ends == "thaw error":
         raise ThawError("no layer 'blok4'; nearest: 'block4_conv'")
     if ends == "configuration error":
@@ -61,6 +62,9 @@ def _end(ends: str, run_dir: Path) -> None:
         raise ImportError("No module named 'tfx'")
     if ends == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if ends == "saved":  # as a training ends at SIGTERM, and ObservedRunner tells of it
+        on_step(StepEvent("FineTuner", "interrupted", 0.25))
+        raise Interrupted("training was told to stop (SIGTERM) in phase 'head' after step 5")
     if ends == "waits":
         (run_dir / "waiting").touch()
         time.sleep(60)

@@ -9,7 +9,8 @@ from rich.console import Console
 from pipeline.cli.display import Display
 from pipeline.cli.screen import command, duration, short_path
 from pipeline.local import StepEvent
-from trainer.progress import Progress
+from trainer.interruption import Interrupted
+from trainer.progress import REMARKS, Progress
 
 LONG_NOTE = "fine_tune 12/40 · loss 0.231 · accuracy 0.942 · eval loss 0.251 · eval accuracy 0.938"
 
@@ -52,6 +53,18 @@ def test_live_display_says_that_it_is_starting_before_the_first_component() -> N
     assert "starting" in capture.get().splitlines()[0]
 
 
+def test_a_remark_is_a_line_of_its_own_and_leaves_the_count_alone() -> None:
+    file = io.StringIO()
+    display = Display(Console(file=file, width=120), ("FineTuner",))
+    display.on_step(StepEvent("FineTuner", "started", None))
+    display.on_progress(Progress(3, 9, "images"))
+    display.on_progress(Progress(0, None, REMARKS, "head with the cache: saves about 9 s"))
+    display.on_step(StepEvent("FineTuner", "done", 1.0))
+    lines = file.getvalue().splitlines()
+    assert lines[0].strip() == "head with the cache: saves about 9 s"
+    assert "3 of 9 images" in lines[1]
+
+
 def test_every_epoch_stays_on_the_screen_once() -> None:
     file = io.StringIO()
     display = Display(Console(file=file, width=120), ("FineTuner",))
@@ -73,14 +86,14 @@ def test_progress_before_the_first_component_is_ignored() -> None:
     display.on_progress(Progress(1, 2, "images"))
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted, ValueError])
 def test_component_that_ran_when_an_error_came_is_marked(error: type[BaseException]) -> None:
     file = io.StringIO()
     display = Display(Console(file=file, width=120), ("FineTuner",))
     with pytest.raises(error), display.shown():
         display.on_step(StepEvent("FineTuner", "started", None))
         raise error
-    assert ("interrupted" if error is KeyboardInterrupt else "failed") in file.getvalue()
+    assert ("failed" if error is ValueError else "interrupted") in file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def log_of(root: Path) -> str:
         ("lost", 1, "failed"),
         ("missing package", 1, "failed"),
         ("killed", -signal.SIGKILL, "interrupted"),
+        ("saved", 130, "interrupted"),
     ],
 )
 def test_each_way_to_end_has_its_exit_status_and_record(
@@ -147,7 +148,20 @@ def test_interrupted_run_ends_with_130_and_is_shown_as_interrupted(
     assert stderr == "thaw: interrupted; the same command goes on where it stopped\n"
     assert "6/9  FineTuner         interrupted" in stdout
     assert last(root).status == "interrupted"
+    assert last(root).steps[-1].state == "interrupted"
     assert "✗ interrupted" in thaw_with_fake_pipeline("runs").stdout
+
+
+def test_a_training_that_saved_at_sigterm_is_interrupted_in_its_line_and_in_the_record(
+    thaw_with_fake_pipeline: Thaw, config_path: Path, root: Path
+) -> None:
+    done = thaw_with_fake_pipeline("run", config_path, ends="saved")
+    assert done.stderr == "thaw: interrupted; training was told to stop (SIGTERM) in phase 'head' after step 5\n"
+    assert "6/9  FineTuner         interrupted" in done.stdout
+    assert "failed" not in done.stdout
+    assert last(root).steps[-1].state == "interrupted"
+    steps = [line.split()[:2] for line in thaw_with_fake_pipeline("show", "last").stdout.splitlines()]
+    assert ["FineTuner", "interrupted"] in steps
 
 
 def test_second_run_in_the_same_root_is_refused(thaw_with_fake_pipeline: Thaw, config_path: Path, root: Path) -> None:

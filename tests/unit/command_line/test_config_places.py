@@ -110,3 +110,24 @@ def test_some_images_does_not_list_them_all(config_path: Path) -> None:
     data = load_configuration(config_path).data
     assert [path.name for path in some_images(data, 5)] == ["0 flawed.png", "a b.png"]
     assert len(some_images(data, 1)) == 1
+
+
+def test_the_cache_lies_in_the_root_unless_it_is_said_where(config_path: Path) -> None:
+    infrastructure = load_configuration(config_path).infrastructure
+    assert infrastructure.cache_folder == infrastructure.root / "cache"
+    elsewhere = load_configuration(config_path, ["infrastructure.cache.folder=Zwischenspeicher ü"]).infrastructure
+    assert elsewhere.cache_folder == config_path.parent / "Zwischenspeicher ü"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("infrastructure.cache.folder=s3://bucket/cache", "must be a local path"),
+        ("infrastructure.cache.folder=runs/shapes", "which is root or push_destination"),
+        ("infrastructure.cache.folder=photo graphs ü/cache", "infrastructure.cache.folder, "),
+        ("infrastructure.cache.max_gib=0", "infrastructure.cache.max_gib: 0 must be"),
+        ("model.cache=always", "model.cache: 'always' must be"),
+    ],
+)
+def test_a_cache_that_cannot_lie_there_is_told(config_path: Path, override: str, message: str) -> None:
+    assert message in told(config_path, override)

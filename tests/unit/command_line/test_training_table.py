@@ -44,6 +44,17 @@ def test_each_phase_is_a_line_with_what_trained_and_how_well_it_ended(tmp_path: 
     assert "! it diverged" in lines[-1]
 
 
+def test_whether_a_phase_read_from_the_cache_is_said_with_the_reason(tmp_path: Path) -> None:
+    phases = [
+        phase("head", [], cache={"is_used": True, "why": "saves about 9.1 s of 10.0 s"}),
+        phase("fine_tune", ["block3"], cache={"is_used": False, "why": "it is off"}),
+    ]
+    (tmp_path / "training.json").write_text(json.dumps({"phases": phases}))
+    lines = printed(tmp_path).splitlines()
+    assert "head with the cache: saves about 9.1 s of 10.0 s" in lines
+    assert "fine_tune without the cache: it is off" in lines
+
+
 @pytest.mark.parametrize("content", [None, "{", '{"phases": [{"trainable": {}}]}'])
 def test_a_run_without_a_readable_training_record_is_shown_without_it(tmp_path: Path, content: str | None) -> None:
     if content is not None:

@@ -28,6 +28,7 @@ def distance(one: int, other: int) -> int:
     return (one ^ other).bit_count()
 
 
+@pytest.mark.slow
 def test_copies_are_found_and_nothing_else() -> None:
     outcome = search(list(samples(num_images=600, num_copies=50, seed=7)))
     for kind in ("exact", "re-encoded", "resized", "flipped"):

@@ -4,9 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tfx import types
 from tfx.types import standard_artifacts
 
+from components.fine_tuner import cache_place
+from components.fine_tuner.cache_place import CachePlace
+from components.fine_tuner.component import FineTuner
 from components.fine_tuner.executor import CheckpointPlaces, checkpoint_places
+from trainer.activation_cache.store import Store
+from trainer.settings import ModelSettings
+
+pytestmark = pytest.mark.slow  # TFX takes half a minute to import
 
 
 def folder_of(root: str, execution: int, examples: str = "examples/7", **properties: Any) -> str | None:
@@ -62,3 +70,24 @@ def test_checkpoints_lie_where_the_configuration_says(stated: str, tmp_path: Pat
         assert Path(str(found.folder)).parent == Path(stated) and found.store is None
     else:
         assert str(found.store).startswith(f"{stated}/")
+def properties_of(**changes: Any) -> dict[str, Any]:
+    values = {"backbone": "small_cnn", "weights": "none", "image_size_px": 8, **changes}
+    examples, graph = (
+        types.Channel(type=kind) for kind in (standard_artifacts.Examples, standard_artifacts.TransformGraph)
+    )
+    return dict(FineTuner(examples, graph, ModelSettings(**values)).exec_properties)
+
+
+def test_how_the_cache_is_used_is_no_reason_to_train_anew() -> None:
+    assert properties_of(cache="off") == properties_of(cache="require") == properties_of()
+    assert properties_of(cache_dtype="float16") != properties_of()
+
+
+def test_the_place_of_the_cache_goes_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    place = CachePlace("require", str(tmp_path / "Ordner ü"), 0.5)
+    for name, value in place.to_environment().items():
+        monkeypatch.setenv(name, value)
+    assert cache_place.from_environment() == place
+    assert place.store() == Store(tmp_path / "Ordner ü", 2**29)
+    monkeypatch.delenv(cache_place.VARIABLE)
+    assert not isinstance(cache_place.from_environment().store(), Store)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny import Weights, weights_of
 
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.devices import make_strategy
 from trainer.phase_training import PhaseTraining
 from trainer.settings import ModelSettings
@@ -23,14 +24,23 @@ class Outcome:
     baselines: list[Weights]
 
 
-def train(data: TrainingData, folder: Path | None, model_settings: ModelSettings, num_replicas: int = 1) -> Outcome:
+def train(
+    data: TrainingData,
+    folder: Path | None,
+    model_settings: ModelSettings,
+    num_replicas: int = 1,
+    cache: Store | NoStore = NO_STORE,
+    log_dir: Path | None = None,
+) -> Outcome:
     baselines: list[Weights] = []
     model, records = fine_tune(
         model_settings,
         data,
         make_strategy(num_replicas),
         on_baseline=lambda model: baselines.append(weights_of(model)),
+        log_dir=log_dir,
         checkpoint_dir=folder,
+        cache=cache,
     )
     return Outcome(weights_of(model), records, baselines)
 
@@ -70,12 +80,16 @@ def die_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def train_through_deaths(
-    data: TrainingData, folder: Path, model_settings: ModelSettings, num_replicas: int = 1
+    data: TrainingData,
+    folder: Path,
+    model_settings: ModelSettings,
+    num_replicas: int = 1,
+    cache: Store | NoStore = NO_STORE,
 ) -> tuple[Outcome, int]:
     """Starts again until it ends; returns how often it died, too."""
     for num_deaths in range(100):
         try:
-            return train(data, folder, model_settings, num_replicas), num_deaths
+            return train(data, folder, model_settings, num_replicas, cache), num_deaths
         except Killed:
             continue
     raise AssertionError("never ended")

@@ -17,7 +17,7 @@ from trainer.activation_cache import locks
 from trainer.activation_cache.entries import Entry
 from trainer.activation_cache.rows import Codec, RowFormat, codec_for
 from trainer.activation_cache.shards import DamagedShard
-from trainer.activation_cache.store import Store
+from trainer.activation_cache.store import NoStore, Store, store_at
 
 ROWS = RowFormat((tf.TensorSpec([2, 3], tf.float32), tf.TensorSpec([4], tf.bfloat16)))
 NUM_ROWS = 1300
@@ -162,6 +162,40 @@ def test_more_than_the_bound_is_an_obstacle(store: Store) -> None:
 def test_a_folder_that_cannot_be_made_is_an_obstacle(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot be written to" in str(Store(tmp_path / "file" / "cache", 2**20).obstacle(1))
+
+
+def test_a_bucket_is_no_folder_and_says_so() -> None:
+    found = store_at("s3://bucket/cache", 1)
+    assert isinstance(found, NoStore)
+    assert "s3://bucket/cache is no mounted file system; name a local folder" in found.why
+
+
+def test_what_killed_processes_left_half_done_is_removed_after_a_while(store: Store) -> None:
+    entry = filled(store)
+    leftovers = [
+        store.folder / ".trial-1",
+        store.folder / "entries" / ".going-2",
+        entry.folder / ".being-written-shard-000001.rows-3",
+    ]
+    for path in leftovers[:2]:
+        path.mkdir()
+        (path / "file").write_text("")
+    leftovers[2].write_text("")
+    store.make_room(0)
+    assert all(path.exists() for path in leftovers), "somebody may be at it"
+    for path in leftovers:
+        os.utime(path, (0, 0))
+    store.make_room(0)
+    assert not any(path.exists() for path in leftovers)
+    assert entry.missing() == []
+
+
+def test_an_entry_that_is_not_complete_is_thrown_out_when_it_cannot_be_completed(store: Store) -> None:
+    complete, other = filled(store), filled(store, "b" * 32)
+    (other.folder / "shard-000001.rows").unlink()
+    for key in (KEY, "b" * 32):
+        store.discard_incomplete(key, ROWS, NUM_ROWS)
+    assert left(store) == {complete.key}
 
 
 def test_an_entry_whose_manifest_cannot_be_read_is_begun_anew(store: Store) -> None:

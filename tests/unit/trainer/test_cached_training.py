@@ -12,7 +12,7 @@ from tiny import Weights, fine_tune_phase, head_phase, settings, weights_of
 from trainer.activation_cache import deciding, entries, filling_all
 from trainer.activation_cache.entries import Entry
 from trainer.activation_cache.planning import Costs, Decision
-from trainer.activation_cache.store import Store
+from trainer.activation_cache.store import NoStore, Store
 from trainer.devices import make_strategy
 from trainer.errors import ThawError
 from trainer.settings import Boundary, ModelSettings
@@ -39,7 +39,7 @@ def plan(**changes: Any) -> ModelSettings:
 
 
 def train(
-    model_settings: ModelSettings, data: TrainingData, store: Store | None, num_replicas: int = 1
+    model_settings: ModelSettings, data: TrainingData, store: Store | NoStore, num_replicas: int = 1
 ) -> tuple[Weights, tuple[PhaseRecord, ...]]:
     model, records = fine_tune(
         model_settings, data, make_strategy(num_replicas), on_baseline=lambda _: None, cache=store
@@ -82,7 +82,7 @@ def test_weights_and_history_are_those_without_the_cache_bit_for_bit(
     changes: dict[str, Any], num_replicas: int, training_data: TrainingData, store: Store
 ) -> None:
     model_settings = plan(**changes, batch_size_per_replica=16 // num_replicas)
-    expected = train(without_cache(model_settings), training_data, None, num_replicas)
+    expected = train(without_cache(model_settings), training_data, NoStore(), num_replicas)
     assert_same(train(model_settings, training_data, store, num_replicas), expected)
 
 
@@ -93,7 +93,7 @@ def test_a_shard_that_is_damaged_while_training_reads_it_is_computed_anew_and_ch
 ) -> None:
     """In the middle of an epoch of each phase, with Dropout, whose state a step that got no batch must not move."""
     model_settings = plan(batch_size_per_replica=16 // num_replicas)
-    expected = train(without_cache(model_settings), training_data, None, num_replicas)
+    expected = train(without_cache(model_settings), training_data, NoStore(), num_replicas)
     num_reads, num_damaged = 0, 0
     original = Entry.read
 
@@ -158,14 +158,14 @@ def test_a_full_disk_ends_the_cache_and_not_the_training(
     training_data: TrainingData, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it is required, it ends the training, with the reason; in both cases nothing is left on the disk."""
-    expected = train(without_cache(plan()), training_data, None)
+    expected = train(without_cache(plan()), training_data, NoStore())
     monkeypatch.setattr(deciding, "decide", lambda *_: Decision(True, "it is to be tried"))
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Entry, "write", full)
-    monkeypatch.setattr(deciding, "measure", lambda _setup, _store, wanted: [(Costs(1, 0, 0), "none")] * len(wanted))
+    monkeypatch.setattr(deciding, "measure", lambda _, wanted: [(Costs(1, 0, 0), "none")] * len(wanted))
     assert_same(train(plan(cache="auto"), training_data, store), expected)
     assert not list(store.folder.glob("entries/*"))
     with pytest.raises(ThawError, match=r"cache is require, but phase 'head' cannot .* No space left"):
@@ -197,11 +197,19 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("with_next", "num_left"), [(False, 53 - 48), (True, 53 - 16)])
 def test_a_killed_pass_goes_on_at_the_last_full_shard(
-    training_data: TrainingData, store: Store, computed: list[int], monkeypatch: pytest.MonkeyPatch
+    with_next: bool,
+    num_left: int,
+    training_data: TrainingData,
+    store: Store,
+    computed: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Of three shards that were written; where the pass fills two entries, the second is the other's."""
+    monkeypatch.setattr(deciding, "_comes_along", lambda *_: with_next)
     monkeypatch.setattr(entries, "_MAX_ROWS_PER_SHARD", 16)
-    expected = train(without_cache(plan()), training_data, None)
+    expected = train(without_cache(plan()), training_data, NoStore())
     original, num_written = Entry.write, 0
 
     def write(entry: Entry, shard: int, rows: np.ndarray) -> None:
@@ -217,7 +225,7 @@ def test_a_killed_pass_goes_on_at_the_last_full_shard(
         train(plan(), training_data, store)
     computed.clear()
     assert_same(train(plan(), training_data, store), expected)
-    assert computed[0] == training_data.train.num_examples + 1 - 48
+    assert computed[0] == num_left
 
 
 @pytest.mark.slow
@@ -225,7 +233,7 @@ def test_a_killed_pass_goes_on_at_the_last_full_shard(
 def test_half_the_space_costs_a_stated_error(
     cache_dtype: str, tolerance: float, training_data: TrainingData, store: Store
 ) -> None:
-    expected, _ = train(without_cache(plan()), training_data, None)
+    expected, _ = train(without_cache(plan()), training_data, NoStore())
     found, _ = train(plan(cache_dtype=cache_dtype), training_data, store)
     differences = [float(np.max(np.abs(found[path] - value), initial=0)) for path, value in expected.items()]
     print(cache_dtype, max(differences))

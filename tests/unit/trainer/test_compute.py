@@ -9,14 +9,19 @@ import pytest
 import tensorflow as tf
 from tiny import Weights, fine_tune_phase, head_phase, settings, weights_of
 
-from trainer import compute, precision
+from trainer import compilation, compute, precision
 from trainer.classifier import Classifier, build_classifier
 from trainer.devices import make_strategy
 from trainer.errors import ConfigurationError, ThawError
+from trainer.export import export
 from trainer.model_pass import explaining_what_does_not_compile
-from trainer.precision import INITIAL_SCALE, LossScale, best_precision, computing_in_float32
-from trainer.replicas import components
+from trainer.phase_training import PhaseTraining
+from trainer.plain_transform import write_plain_transform
+from trainer.precision import INITIAL_SCALE, LossScale, are_finite, best_precision, computing_in_float32
+from trainer.replicas import components, name_components, read
+from trainer.steps import Steps
 from trainer.training import PhaseRecord, TrainingData, _Training, fine_tune
+from trainer.training_setup import set_up
 
 
 def train(
@@ -63,9 +68,12 @@ def test_weights_are_those_of_a_plain_training(
     changes: dict[str, Any], atol: float, num_replicas: int, training_data: TrainingData
 ) -> None:
     """52 examples in batches of 16: with micro-batches of 4, the last batch has some of padding alone."""
-    expected, _, _ = train(training_data, 1, **plain())
+    expected, plain_records, _ = train(training_data, 1, **plain())
     found, records, _ = train(training_data, num_replicas, **plain(**changes))
     assert_close(found, expected, atol)
+    for record, plain_record in zip(records, plain_records, strict=True):
+        assert record.epochs[0].train_loss == pytest.approx(plain_record.epochs[0].train_loss, rel=max(atol, 1e-4))
+        assert record.epochs[0].train_accuracy == pytest.approx(plain_record.epochs[0].train_accuracy, abs=0.02)
     assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
     assert records[0].contract.num_replicas == num_replicas
     moved = max(float(np.abs(found[path] - value).max()) for path, value in expected.items())
@@ -110,6 +118,41 @@ def test_auto_is_what_the_oldest_gpu_is_good_for(capabilities: list[tuple[int, i
     assert best_precision(capabilities) == expected
 
 
+def test_a_model_that_was_trained_in_mixed_precision_is_served_in_float32(
+    digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    plain_model = build_classifier(settings(), num_classes=3)
+    model = build_classifier(settings(compute={"precision": "mixed_bfloat16"}), num_classes=3)
+    for variable, other in zip(model.weights, plain_model.weights, strict=True):
+        variable.assign(other)
+    write_plain_transform(("0", "1", "2"), 8, tmp_path / "graph")
+    export(model, str(tmp_path / "graph"), 8, str(tmp_path / "model"))
+    pixels = digits[0][:4]
+    images = tf.stack([tf.io.encode_png(image) for image in pixels])
+    served = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"](images)["scores"]
+    np.testing.assert_allclose(served, plain_model(pixels), atol=1e-6)
+    assert np.abs(model(pixels).numpy() - served.numpy()).max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("gradients", "expected"),
+    [([1.0, None, 2.0], True), ([1.0, float("inf")], False), ([float("nan"), 1.0], False)],
+)
+def test_one_number_that_is_infinite_or_none_is_enough_to_leave_an_update_out(
+    gradients: list[float | None], expected: bool
+) -> None:
+    tensors = [None if value is None else tf.constant([0.0, value]) for value in gradients]
+    assert bool(are_finite(tensors)) == expected
+
+
+def test_auto_is_settled_before_training_by_what_the_devices_are_good_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what a step looks at to know whether the loss has a scale."""
+    plan = settings(compute={"precision": "auto"})
+    assert compute.resolve(plan, make_strategy(1)).compute.precision == "float32"
+    monkeypatch.setattr(precision, "precision_of_devices", lambda: "mixed_float16")
+    assert compute.resolve(plan, make_strategy(1)).compute.precision == "mixed_float16"
+
+
 @pytest.fixture(params=[1, 2], ids=["1 replica", "2 replicas"])
 def loss_scale(request: pytest.FixtureRequest) -> tuple[tf.distribute.Strategy, LossScale]:
     strategy = make_strategy(request.param)
@@ -136,25 +179,46 @@ def test_the_scale_halves_at_an_overflow_and_doubles_after_enough_updates(
     assert values_of(scale) == {INITIAL_SCALE / 2}
     update()
     assert values_of(scale) == {INITIAL_SCALE}
+    for _ in range(2):
+        update()
+    assert values_of(scale) == {INITIAL_SCALE}
+    update()
+    assert values_of(scale) == {INITIAL_SCALE * 2}
+
+
+def overflows_on_the_last_replica(_: object) -> tf.Tensor:
+    context = tf.distribute.get_replica_context()
+    return tf.less(context.replica_id_in_sync_group + 1, context.num_replicas_in_sync)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.parametrize(("num_replicas", "overflows_on"), [(1, "all"), (2, "all"), (2, "the last")])
 def test_an_update_whose_gradients_overflow_is_left_out_on_all_replicas_and_is_no_bad_step(
-    num_replicas: int, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+    num_replicas: int, overflows_on: str, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a scale at which all gradients overflow, the first updates change nothing."""
-    monkeypatch.setattr(precision, "INITIAL_SCALE", float("inf"))
-    one_epoch = (head_phase(optimizer={"name": "adam"}), fine_tune_phase())
-    start, _, _ = train(
-        training_data, num_replicas, phases=(head_phase(learning_rate=1e-12), fine_tune_phase(learning_rate=1e-13))
-    )
+    """All of an epoch, so that nothing changes. The schedule and the average wait."""
+    if overflows_on == "all":
+        monkeypatch.setattr(precision, "INITIAL_SCALE", float("inf"))
+    else:
+        monkeypatch.setattr(precision, "are_finite", overflows_on_the_last_replica)
+    counts: list[float] = []
+    original = PhaseTraining._evaluate
+
+    def note(phase: PhaseTraining, *arguments: Any) -> Any:
+        counts.extend(map(float, components(phase._average.variables[-1])))
+        return original(phase, *arguments)
+
+    monkeypatch.setattr(PhaseTraining, "_evaluate", note)
+    phases = (head_phase(schedule="cosine"), fine_tune_phase())
+    changes = {"phases": phases, "batch_size_per_replica": 16 // num_replicas, "seed": 3}
+    start = weights_of(set_up(settings(**changes), training_data, make_strategy(num_replicas)).model)
     found, records, _ = train(
-        training_data, num_replicas, phases=one_epoch, ema_decay=0.9, compute={"precision": "mixed_float16"}
+        training_data, num_replicas, **changes, ema_decay=0.9, compute={"precision": "mixed_float16"}
     )
-    assert_close(found, start, 1e-7)
+    assert_close(found, start, 0)
     assert all(record.warning is None for record in records)
     assert records[0].epochs[0].learning_rates == {"head": pytest.approx(0.02)}
+    assert counts == [0.0] * num_replicas * 2
 
 
 @pytest.mark.slow
@@ -183,10 +247,41 @@ def test_what_xla_cannot_compile_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_max_pooling_that_trains_cannot_be_compiled_to_give_the_same_bits(training_data: TrainingData) -> None:
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_max_pooling_that_trains_cannot_be_compiled_to_give_the_same_bits_and_is_told_before_anything_trains(
+    num_replicas: int, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Steps, "train", lambda *_: pytest.fail("a step was done"))
     phases = (head_phase(), fine_tune_phase(unfreeze="all"))
     with pytest.raises(ConfigurationError, match="XLA cannot compile MaxPool gradient, which small_cnn needs where it"):
-        train(training_data, phases=phases, compute={"jit_compile": True})
+        train(training_data, num_replicas, phases=phases, compute={"jit_compile": True})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"compute": {"jit_compile": True, "num_micro_batches": 2, "precision": "mixed_float16"}},
+        {"compute": {"jit_compile": True}, "dropout_rate": 0.3},
+        {"compute": {"jit_compile": True}, "loss": {"class_weights": "balanced", "focal_gamma": 1.0}},
+    ],
+    ids=str,
+)
+def test_asking_whether_xla_can_compile_a_plan_leaves_the_model_as_it_is(
+    changes: dict[str, Any], training_data: TrainingData
+) -> None:
+    setup = set_up(settings(**changes), training_data, make_strategy(2))
+    before = read(name_components("model", setup.model.variables))
+    compilation.check(setup)
+    for name, value in read(name_components("model", setup.model.variables)).items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_boundary_that_is_to_be_searched_is_left_to_its_trials(training_data: TrainingData) -> None:
+    phases = (head_phase(), fine_tune_phase(unfreeze="auto", trial_steps=1))
+    setup = set_up(settings(phases=phases, compute={"jit_compile": True}), training_data, make_strategy(1))
+    compilation.check(setup)
 
 
 @pytest.mark.slow
@@ -208,10 +303,14 @@ def test_statistics_of_parts_of_a_batch_are_refused() -> None:
 
 @pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 2), ("sqrt", 2**0.5)])
 def test_rates_are_scaled_for_the_replicas_once_and_only_if_asked_for(scaling: str, factor: float) -> None:
-    plan = settings(compute={"learning_rate_scaling": scaling})
+    phases = (head_phase(), fine_tune_phase(), fine_tune_phase(name="last", learning_rate="auto"))
+    probe = head_phase(name="probe", learning_rate=0.03)
+    plan = settings(compute={"learning_rate_scaling": scaling}, phases=phases, baseline="probe", probe=probe)
     strategy = make_strategy(2)
     resolved = compute.resolve(plan, strategy)
-    assert resolved.phases[0].learning_rate == pytest.approx(0.02 * factor)
+    rates = [phase.learning_rate for phase in (*resolved.phases, resolved.probe)]
+    assert rates[:2] + rates[3:] == pytest.approx([0.02 * factor, 0.005 * factor, 0.03 * factor])
+    assert rates[2] == "auto"
     assert compute.resolve(resolved, strategy) == resolved
     assert compute.resolve(plan, make_strategy(1)).phases == plan.phases
 

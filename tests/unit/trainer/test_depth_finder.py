@@ -8,9 +8,11 @@ import pytest
 from tiny import fine_tune_phase, head_phase, settings, weights_of
 
 from trainer import replicas, training
+from trainer.augmentation_settings import AugmentationSettings
 from trainer.backbones import build_backbone
 from trainer.devices import make_strategy
 from trainer.errors import ThawError
+from trainer.feeds import PixelFeed
 from trainer.interruption import StopRequest
 from trainer.phase_settings import Boundary, PhaseSettings
 from trainer.phase_training import PhaseTraining
@@ -195,9 +197,15 @@ def test_a_policy_for_batch_norm_holds_only_where_there_is_some(training_data: T
 
 @pytest.mark.parametrize("num_replicas", [1, 2])
 def test_losses_are_those_of_each_eval_example_without_padding(training_data: TrainingData, num_replicas: int) -> None:
-    losses, weights = example_losses(set_up(settings(), training_data, make_strategy(num_replicas)))
+    def of_each(num_replicas: int) -> tuple[np.ndarray, np.ndarray]:
+        setup = set_up(settings(), training_data, make_strategy(num_replicas))
+        data, size = setup.data, setup.global_batch_size
+        feed = PixelFeed(setup.model, data.train, data.eval, size, AugmentationSettings(), "a test")
+        return example_losses(setup, feed)
+
+    losses, weights = of_each(num_replicas)
     assert losses.shape == weights.shape == (23,)
-    alone, _ = example_losses(set_up(settings(), training_data, make_strategy(1)))
+    alone, _ = of_each(1)
     np.testing.assert_allclose(np.sort(losses), np.sort(alone), rtol=1e-5)
 
 

@@ -132,8 +132,8 @@ def test_carried_moments_and_counts_go_on_as_if_the_phase_had_not_ended(strategy
 
 
 def test_a_newly_unfrozen_variable_moves_by_the_rate_in_its_first_step(strategy: tf.distribute.Strategy) -> None:
-    """With the count of the older variables, Adam would move it another way: after thousands, three times as far."""
-    kernel, bias, carried = after_updates(strategy, 50, name="adam")
+    """With the count of the older variables, Adam would move it half as far; after thousands, three times as far."""
+    kernel, bias, carried = after_updates(strategy, 8, name="adam")
     groups = [RateGroup("all", 1.0, (kernel, bias))]
     optimizers = optimizers_of(strategy, groups, name="adam", first_iterations=dict(carried.iterations))
     optimizers.take_over(carried)

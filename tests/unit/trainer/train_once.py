@@ -1,7 +1,7 @@
-"""Trains in a process that may be killed: python train_once.py JOB [step N | flush N | terminate N].
+"""Trains in a process that may be killed: python train_once.py JOB [step N | flush N | shard N | terminate N].
 
-`step N` dies by SIGKILL after N steps, `flush N` when N files of a checkpoint have been flushed to the disk, and
-`terminate N` sends itself SIGTERM after N steps.
+`step N` dies by SIGKILL after N steps, `flush N` when N files of a checkpoint have been flushed to the disk, `shard N`
+when N shards of 16 rows have been written to the cache, and `terminate N` sends itself SIGTERM after N steps.
 """
 
 import json
@@ -16,6 +16,8 @@ import numpy as np
 from tiny import IMAGE_SIZE_PX, weights_of
 
 from trainer import checkpoints, devices
+from trainer.activation_cache import entries, shards
+from trainer.activation_cache.store import store_at
 from trainer.datasets import open_split
 from trainer.settings import ModelSettings
 from trainer.training import TrainingData, _Training, fine_tune
@@ -36,8 +38,8 @@ class Killer:
 
 
 def plant(kind: str, killer: Killer) -> None:
-    owner: Any = checkpoints if kind == "flush" else _Training
-    name = "flush" if kind == "flush" else "_save_if_due"
+    places: dict[str, tuple[Any, str]] = {"flush": (checkpoints, "flush"), "shard": (shards, "write")}
+    owner, name = places.get(kind, (_Training, "_save_if_due"))
     original = getattr(owner, name)
 
     def count(*arguments: Any) -> None:
@@ -49,6 +51,7 @@ def plant(kind: str, killer: Killer) -> None:
 
 def main(job: dict[str, Any], kind: str = "", number: str = "0") -> None:
     devices.prepare(2)
+    entries._MAX_ROWS_PER_SHARD = 16
     killer = Killer(int(number), signal.SIGTERM if kind == "terminate" else signal.SIGKILL)
     if kind:
         plant(kind, killer)
@@ -60,6 +63,7 @@ def main(job: dict[str, Any], kind: str = "", number: str = "0") -> None:
             devices.make_strategy(1),
             on_baseline=lambda _: None,
             checkpoint_dir=Path(job["checkpoints"]),
+            cache=store_at(job.get("cache"), max_gib=1),
         )
     finally:
         print(f"seconds: {time.monotonic() - killer.sent_at_s}", file=sys.stderr)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny import Weights, weights_of
 
-from trainer import progress, training
+from trainer import progress, training_setup
 from trainer.classifier import Classifier
 from trainer.devices import make_strategy
 from trainer.settings import ModelSettings
@@ -37,9 +37,9 @@ def train(plan: ModelSettings, data: TrainingData, num_replicas: int = 1, log_di
         at_start.append(weights_of(model))
         return model
 
-    original = training.build_classifier
+    original = training_setup.build_classifier
     with pytest.MonkeyPatch.context() as patch, progress.listening(reports.append):
-        patch.setattr(training, "build_classifier", build)
+        patch.setattr(training_setup, "build_classifier", build)
         model, phases = fine_tune(
             plan,
             data,

@@ -1,0 +1,78 @@
+"""The searches for learning rates and freeze boundaries read from the cache, and find what they find without."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import Weights, fine_tune_phase, head_phase, settings, weights_of
+
+from trainer.activation_cache import filling_all
+from trainer.activation_cache.store import NO_STORE, NoStore, Store
+from trainer.devices import make_strategy
+from trainer.search.survey import survey
+from trainer.settings import ModelSettings
+from trainer.training import PhaseRecord, TrainingData, fine_tune
+
+pytestmark = pytest.mark.slow
+
+
+def plan(**changes: Any) -> ModelSettings:
+    phases = (
+        head_phase(epochs=2, learning_rate="auto"),
+        fine_tune_phase(unfreeze="auto", learning_rate="auto", trial_steps=5, allow_higher_learning_rate=True),
+    )
+    return settings(phases=phases, **changes)
+
+
+def train(data: TrainingData, store: Store | NoStore, **changes: Any) -> tuple[Weights, tuple[PhaseRecord, ...]]:
+    model, records = fine_tune(plan(**changes), data, make_strategy(1), lambda _: None, cache=store)
+    return weights_of(model), records
+
+
+@pytest.fixture
+def num_computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each pass was to compute."""
+    found: list[int] = []
+    original = filling_all.num_missing_rows
+
+    def count(fillings: Any) -> int:
+        found.append(original(fillings))
+        return found[-1]
+
+    monkeypatch.setattr(filling_all, "num_missing_rows", count)
+    return found
+
+
+def test_searches_with_the_cache_find_the_same(
+    training_data: TrainingData, tmp_path: Path, num_computed: list[int]
+) -> None:
+    """And so the weights are the same, bit for bit; the boundary with nothing below it does without."""
+    expected_weights, expected = train(training_data, NO_STORE)
+    assert not num_computed
+    with pytest.warns(UserWarning):
+        weights, records = train(training_data, Store(tmp_path, 2**26), cache="require")
+    for path, value in expected_weights.items():
+        np.testing.assert_array_equal(weights[path], value, err_msg=path)
+    for found, wanted in zip(records, expected, strict=True):
+        assert found.search is not None and wanted.search is not None
+        assert found.search.rate == wanted.search.rate
+        if found.search.depth is not None and wanted.search.depth is not None:
+            trials = [
+                [dataclasses.replace(trial, duration_s=0.0) for trial in search.trials]
+                for search in (found.search.depth, wanted.search.depth)
+            ]
+            assert trials[0] == trials[1]
+    num_rows = training_data.train.num_examples + 1 + training_data.eval.num_examples + 1
+    assert num_computed[:2] == [training_data.train.num_examples + 1, training_data.eval.num_examples + 1]
+    # The sweeps and the phase share entries; so do the sweeps and the trial at each boundary.
+    boundaries = {str(trial.unfreeze) for trial in expected[1].search.depth.trials}  # type: ignore[union-attr]
+    assert sum(num_computed) <= num_rows * len(boundaries)
+
+
+def test_the_survey_reads_from_the_cache(training_data: TrainingData, tmp_path: Path, num_computed: list[int]) -> None:
+    phases = (head_phase(epochs=2), fine_tune_phase())
+    expected = survey(settings(phases=phases), training_data, make_strategy(1))
+    assert survey(settings(phases=phases), training_data, make_strategy(1), Store(tmp_path, 2**26)) == expected
+    assert num_computed
