@@ -17,6 +17,7 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRu
 from tfx.utils import name_utils
 
 from components.driver import PropertyDriver
+from components.fine_tuner.cache_place import CachePlace
 from pipeline.config import Configuration, KubeflowSettings
 from pipeline.config.kubeflow import StepName, StepSettings
 from pipeline.graph import build_components
@@ -60,7 +61,7 @@ def specifications(configuration: Configuration) -> tuple[Spec, Spec]:
     nodes = build_components(configuration)
     spec = _compiled(configuration, nodes)
     for node in nodes:
-        _complete(spec, node, settings)
+        _complete(spec, node, configuration, settings)
     promote(spec)
     _write_inputs_specs(spec)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())  # what is no valid specification fails here
@@ -89,7 +90,7 @@ def _compiled(configuration: Configuration, nodes: Sequence[base_node.BaseNode])
     return cast(Spec, job["pipelineSpec"])
 
 
-def _complete(spec: Spec, node: base_node.BaseNode, settings: KubeflowSettings) -> None:
+def _complete(spec: Spec, node: base_node.BaseNode, configuration: Configuration, settings: KubeflowSettings) -> None:
     """What the configuration says of a step, and TFX does not pass on."""
     step = settings.of(cast(StepName, node.id))
     task = spec["root"]["dag"]["tasks"][node.id]
@@ -97,8 +98,9 @@ def _complete(spec: Spec, node: base_node.BaseNode, settings: KubeflowSettings) 
     container["image"] = step.image
     if resources := _resources(step):
         container["resources"] = resources
-    if step.environment:
-        container["env"] = [{"name": name, "value": value} for name, value in sorted(step.environment.items())]
+    environment = {**step.environment, **(_cache(configuration) if node.id == "FineTuner" else {})}
+    if environment:
+        container["env"] = [{"name": name, "value": value} for name, value in sorted(environment.items())]
     container["args"] += _own_arguments(node, settings)
     if not step.cache:
         task["cachingOptions"] = {}
@@ -108,6 +110,15 @@ def _complete(spec: Spec, node: base_node.BaseNode, settings: KubeflowSettings) 
             "backoffDuration": f"{_FIRST_RETRY_AFTER_S}s",
             "backoffFactor": 2.0,
         }
+
+
+def _cache(configuration: Configuration) -> dict[str, str]:
+    """For the cache of activations, where a folder of the container is named for it, or it is required or off."""
+    mode, cache = configuration.model.cache, configuration.infrastructure.cache
+    if cache.folder is None and mode == "auto":
+        return {}
+    folder = None if cache.folder is None else str(cache.folder)
+    return CachePlace(mode, folder, cache.max_gib).to_environment()
 
 
 def _resources(step: StepSettings) -> Spec:

@@ -145,6 +145,16 @@ def test_images_resources_environment_and_retries(spec: dict[str, Any]) -> None:
     assert set(retries.values()) == {None}
 
 
+def test_a_folder_for_the_activation_cache_reaches_the_trainer() -> None:
+    from components.fine_tuner.cache_place import VARIABLE
+
+    spec = next(yaml.safe_load_all(compiled("infrastructure.cache.folder=/cache", "model.cache=require")))
+    named = {step: {item["name"]: item["value"] for item in container(spec, step)["env"]} for step in STEPS}
+    assert [step for step in STEPS if VARIABLE in named[step]] == ["FineTuner"]
+    place = json.loads(named["FineTuner"][VARIABLE])
+    assert (place["mode"], place["folder"]) == ("require", "/cache")
+
+
 def test_steps_that_look_outside_are_not_cached(spec: dict[str, Any]) -> None:
     tasks = spec["root"]["dag"]["tasks"]
     cached = {step for step in STEPS if tasks[step]["cachingOptions"].get("enableCache")}

@@ -70,6 +70,8 @@ def test_checkpoints_lie_where_the_configuration_says(stated: str, tmp_path: Pat
         assert Path(str(found.folder)).parent == Path(stated) and found.store is None
     else:
         assert str(found.store).startswith(f"{stated}/")
+
+
 def properties_of(**changes: Any) -> dict[str, Any]:
     values = {"backbone": "small_cnn", "weights": "none", "image_size_px": 8, **changes}
     examples, graph = (
