@@ -4,6 +4,8 @@ CASE is that of `benchmarks.frozen_plan.Plan.case`. Times begin after the import
 """
 
 import json
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,13 +32,14 @@ def measure(arguments: Sequence[str], work: Path) -> dict[str, Any]:
     return measured(case, work)
 
 
-def measure_data(case: Case, work: Path) -> dict[str, Any]:
+def measure_data(case: Case, _work: Path) -> dict[str, Any]:
     """Writes training data into `case["folder"]`, unless they are there."""
     folder = Path(case["folder"])
     if not folder.is_dir():
-        write_training_data(Path(case["data"]), case["image_size_px"], work / "data")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        (work / "data").rename(folder)
+        partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+        shutil.rmtree(partial, ignore_errors=True)
+        write_training_data(Path(case["data"]), case["image_size_px"], partial)
+        partial.rename(folder)
     data = open_training_data(str(folder), case["image_size_px"])
     return {"num_train": data.train.num_examples, "num_eval": data.eval.num_examples}
 

@@ -17,7 +17,7 @@ class Quarantine(artifact.Artifact):
 
 
 class Verdict(artifact.Artifact):
-    """The gate's decision: `verdict.json`, the predictions that it rests on, and warm-up requests.
+    """The gate's decision: `verdict.json`, its report, the predictions that it rests on, warm-up requests.
 
     Custom properties: `approved`, `pushes`, `sentence`.
     """

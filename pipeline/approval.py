@@ -14,6 +14,7 @@ from components.gate.warm_up import FILE_NAME
 from components.pusher.publish import publish
 from pipeline.config import Configuration
 from pipeline.local_runner import metadata_connection
+from pipeline.reports.run_report import content_of
 from pipeline.run_record import VERDICT, RunRecord
 from trainer.errors import ThawError
 
@@ -44,10 +45,13 @@ def push_refused(record: RunRecord, configuration: Configuration, who: str, why:
             f"the verdict of run {record.run_id} is not in {str(folder)!r} any more; run it again"
         ) from None
     infrastructure = configuration.infrastructure
+    destination = str(infrastructure.push_destination)
+    approval = Approval(who=who, when=datetime.now(UTC), why=why, pushed_to=destination)
     with tempfile.TemporaryDirectory(prefix=".approval-", dir=infrastructure.root) as release:
-        write_release(verdict.models["candidate"].uri, folder / FILE_NAME, release)
-        publication = publish(release, str(infrastructure.push_destination))
-    approval = Approval(who=who, when=datetime.now(UTC), why=why, pushed_to=str(publication.folder))
+        content = content_of(record, verdict.model_copy(update={"approval": approval}))
+        write_release(verdict.models["candidate"].uri, folder / FILE_NAME, content, "candidate", release)
+        publication = publish(release, destination)
+    approval = approval.model_copy(update={"pushed_to": str(publication.folder)})
     _note(configuration, record, approval)
     approved = verdict.model_copy(update={"approval": approval})
     verdict_schema.write(approved, folder)

@@ -52,6 +52,7 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         settings=model,
         num_cpu_replicas=infrastructure.num_cpu_replicas,
         gpus=infrastructure.gpus,
+        push_destination=str(infrastructure.push_destination),
     )
     evaluator = Evaluator(
         examples=example_gen.outputs["examples"],
@@ -65,6 +66,8 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
         baseline_model=fine_tuner.outputs["baseline_model"],
         evaluation=evaluator.outputs["evaluation"],
         evaluation_blessing=evaluator.outputs["blessing"],
+        training_record=fine_tuner.outputs["training_record"],
+        quarantine=example_gen.outputs["quarantine"],
         push_destination=str(infrastructure.push_destination),
         settings=gate_settings,
     )

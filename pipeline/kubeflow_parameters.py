@@ -32,7 +32,7 @@ _PARAMETERS = (
     _Parameter("gate", (("Gate", "gate_settings"),), "The section gate of the configuration, as JSON."),
     _Parameter(
         "push_destination",
-        (("Gate", "push_destination"), ("Pusher", "push_destination")),
+        (("FineTuner", "push_destination"), ("Gate", "push_destination"), ("Pusher", "push_destination")),
         "Where versions are pushed, and the production model is found.",
     ),
 )
@@ -46,10 +46,11 @@ _PARTS = {
 def promote(spec: Spec) -> None:
     """Makes parameters of the constants that follow from the configuration, in place."""
     for parameter in _PARAMETERS:
-        (default,) = {_constant(spec, task, name) for task, name in parameter.places}
+        places = [place for place in parameter.places if _has(spec, *place)]
+        (default,) = {_constant(spec, *place) for place in places}
         if parameter.name == "data":
             default = _promote_parts(spec, json.loads(default))
-        for task, name in parameter.places:
+        for task, name in places:
             _connect(spec, task, name, parameter.name)
         _define(spec, parameter.name, default, parameter.description)
 
@@ -79,6 +80,10 @@ def arguments(uploaded: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[st
         )
     before = defaults(dict(uploaded))
     return {name: value for name, value in defaults(dict(wanted)).items() if before[name] != value}
+
+
+def _has(spec: Spec, task: str, name: str) -> bool:
+    return name in spec["root"]["dag"]["tasks"][task]["inputs"]["parameters"]
 
 
 def _constant(spec: Spec, task: str, name: str) -> str:

@@ -1,5 +1,6 @@
 """Reads from ML Metadata what the components of a run have put out."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,12 +20,16 @@ class StepOutputs:
     Attributes:
         is_reused: whether nothing new was made.
         uris: place of each output, by its key.
+        ids: of each output in the metadata, by its key.
         properties: custom properties of each output, by its key.
+        code_sha256: digest of our code behind the component; None where it has none.
     """
 
     is_reused: bool
     uris: dict[str, str]
+    ids: dict[str, int]
     properties: dict[str, dict[str, str | int | float]]
+    code_sha256: str | None = None
 
 
 def read_outputs(connection: metadata_store_pb2.ConnectionConfig, run_id: str) -> dict[str, StepOutputs]:
@@ -54,8 +59,16 @@ def _outputs_of(store: metadata_store.MetadataStore, execution: metadata_store_p
     return StepOutputs(
         is_reused=is_cached or is_published_before,
         uris={key: artifact.uri for key, artifact in by_key.items()},
+        ids={key: artifact.id for key, artifact in by_key.items()},
         properties=properties,
+        code_sha256=_code_digest(_values(execution.custom_properties)),
     )
+
+
+def _code_digest(properties: dict[str, str | int | float]) -> str | None:
+    """A property of its own; Transform's, which is TFX's, has it within its custom configuration."""
+    found = properties.get("code_digest") or json.loads(str(properties.get("custom_config") or "{}")).get("code_digest")
+    return str(found) if found else None
 
 
 def _artifacts(store: metadata_store.MetadataStore, ids: Iterable[int]) -> list[metadata_store_pb2.Artifact]:

@@ -43,6 +43,8 @@ class RunOutcome:
         steps: the components, in order.
         refused_images: number of refused files by reason.
         num_examples: number of examples by split and class.
+        artifact_ids: in ML Metadata, by the names of `uris`.
+        code_sha256: digest of our code, by component.
     """
 
     verdict: Verdict
@@ -51,6 +53,8 @@ class RunOutcome:
     steps: tuple[str, ...]
     refused_images: dict[str, int] = field(default_factory=dict)
     num_examples: dict[str, dict[str, int]] = field(default_factory=dict)
+    artifact_ids: dict[str, int] = field(default_factory=dict)
+    code_sha256: dict[str, str] = field(default_factory=dict)
 
 
 def step_names(configuration: Configuration) -> tuple[str, ...]:

@@ -27,12 +27,22 @@ from pipeline.local import (
     TransformedData,
     step_names,
 )
-from pipeline.run_record import TRAINING_RECORD, VERDICT
+from pipeline.run_record import QUARANTINE, TRAINING_RECORD, VERDICT
 from trainer import devices
 from trainer.errors import ThawError
 from trainer.interruption import Interrupted
 
 OnStep = Callable[[StepEvent], None]
+# Under which names a run keeps which outputs of which step.
+_OUTPUTS = {
+    "candidate model": ("FineTuner", "model"),
+    "baseline model": ("FineTuner", "baseline_model"),
+    TRAINING_RECORD: ("FineTuner", "training_record"),
+    "evaluation": ("Evaluator", "evaluation"),
+    VERDICT: ("Gate", "verdict"),
+    QUARANTINE: ("ImageExampleGen", "quarantine"),
+    "schema": ("SchemaGen", "schema"),
+}
 # In the words of the operating system, and of SQLite, which keeps the metadata.
 _DISK_IS_FULL = ("No space left on device", "database or disk is full")
 
@@ -171,25 +181,16 @@ def in_words(error: Exception) -> Exception:
 
 
 def _outcome(configuration: Configuration, steps: dict[str, StepOutputs]) -> RunOutcome:
-    verdict = steps["Gate"].uris["verdict"]
-    quarantine = steps["ImageExampleGen"].uris["quarantine"]
-    summary = json.loads((Path(quarantine) / "summary.json").read_text("utf-8"))
+    summary = json.loads((Path(steps["ImageExampleGen"].uris["quarantine"]) / "summary.json").read_text("utf-8"))
     pushed_to = steps["Pusher"].properties["pushed_model"].get("pushed_destination")
-    uris = {
-        "pushed model": pushed_to,
-        "candidate model": steps["FineTuner"].uris["model"],
-        "baseline model": steps["FineTuner"].uris["baseline_model"],
-        TRAINING_RECORD: steps["FineTuner"].uris["training_record"],
-        "evaluation": steps["Evaluator"].uris["evaluation"],
-        VERDICT: verdict,
-        "quarantine": quarantine,
-        "schema": steps["SchemaGen"].uris["schema"],
-    }
+    uris = {name: steps[step].uris[key] for name, (step, key) in _OUTPUTS.items()}
     return RunOutcome(
-        verdict=verdict_schema.read(verdict),
-        uris={name: str(uri) for name, uri in uris.items() if uri},
+        verdict=verdict_schema.read(uris[VERDICT]),
+        uris={**({"pushed model": str(pushed_to)} if pushed_to else {}), **uris},
         pushed_to=str(pushed_to) if pushed_to else None,
         steps=step_names(configuration),
         refused_images=summary["num_refused_by_reason"],
         num_examples=summary["num_by_split"],
+        artifact_ids={name: steps[step].ids[key] for name, (step, key) in _OUTPUTS.items()},
+        code_sha256={name: step.code_sha256 for name, step in steps.items() if step.code_sha256},
     )

@@ -32,6 +32,9 @@ TRAINING_RECORD = "training record"
 VERDICT = "verdict"
 """The same of the gate's verdict."""
 
+QUARANTINE = "quarantine"
+"""The same of the account of the ingestion."""
+
 Status = Literal["running", "pushed", "refused", "failed", "interrupted"]
 
 
@@ -65,6 +68,8 @@ class RunRecord(Settings):
         steps: the components so far, in order.
         verdict: the decision of the gate; None where the run did not come so far.
         uris: what the run has made, by name ("candidate model").
+        artifact_ids: in ML Metadata, by the same names.
+        code_sha256: digest of our code, by component.
         num_examples: examples by split and class.
         refused_images: photographs that were refused, by reason.
         error: why it failed.
@@ -82,6 +87,8 @@ class RunRecord(Settings):
     steps: Annotated[tuple[StepRecord, ...], Field(strict=False)] = ()
     verdict: Verdict | None = None
     uris: dict[str, str] = Field(default_factory=dict)
+    artifact_ids: dict[str, int] = Field(default_factory=dict)
+    code_sha256: dict[str, str] = Field(default_factory=dict)
     num_examples: dict[str, dict[str, int]] = Field(default_factory=dict)
     refused_images: dict[str, int] = Field(default_factory=dict)
     error: str | None = None

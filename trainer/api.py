@@ -20,8 +20,11 @@ from trainer.own_data import class_names_of, read_split, write_split
 from trainer.plain_transform import write_plain_transform
 from trainer.plots import draw_curves
 from trainer.record import record_of, write_record
-from trainer.settings import ModelSettings
+from trainer.settings import LATEST, ModelSettings
 from trainer.training import TrainingData
+from trainer.warm_start.card import save
+from trainer.warm_start.carrying_over import without_pretrained
+from trainer.warm_start.origin import WarmStart, find_origin, open_warm_start
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class FineTuned:
         settings: the whole plan, defaults included.
         phases: what each phase trained, changed and reached; that of a probe comes first.
         devices: what it was trained on, in words.
+        began_with: the model of a warm start; None for the pretrained weights.
     """
 
     model: Classifier
@@ -44,6 +48,7 @@ class FineTuned:
     settings: ModelSettings
     phases: tuple[PhaseRecord, ...]
     devices: str
+    began_with: WarmStart | None = None
 
     @property
     def history(self) -> tuple[EpochRecord, ...]:
@@ -53,7 +58,7 @@ class FineTuned:
     @property
     def record(self) -> dict[str, Any]:
         """Everything about the training as plain values, as in `training.json`."""
-        return record_of(self.settings, self.phases, self.class_names, self.devices)
+        return record_of(self.settings, self.phases, self.class_names, self.devices, self.began_with)
 
     def curves_png(self) -> bytes:
         """The history as a picture: loss, accuracy and learning rates, phase by phase."""
@@ -65,11 +70,12 @@ class FineTuned:
     def write_record(self, folder: str | Path) -> None:
         """Writes `training.json` and `curves.png` into a folder, which is made where it is missing."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        write_record(Path(folder), self.settings, self.phases, self.class_names, self.devices)
+        write_record(Path(folder), self.settings, self.phases, self.class_names, self.devices, self.began_with)
 
     def export(self, folder: str | Path) -> None:
         """Writes the model as the pipeline does: a SavedModel from the bytes of images to labels and scores.
 
+        The weights lie beside it, so that a later training can begin with them: give the folder as `warm_start`.
         It decodes and resizes images itself, `thaw predict` and TensorFlow Serving read it, and it is compared with
         the trained one, variable by variable.
 
@@ -81,6 +87,7 @@ class FineTuned:
             write_plain_transform(self.class_names, size, Path(transform_graph))
             export(self.model, transform_graph, size, str(folder))
         freeze_contract.check_export(self.model, folder)
+        save(self.model, self.settings, self.class_names, folder)
 
 
 def fine_tune(
@@ -125,6 +132,10 @@ def fine_tune(
         ThawError: data that cannot be right; see `trainer.training.fine_tune` for the rest.
     """
     settings = settings_of(plan, changes)
+    if settings.warm_start == LATEST:
+        raise ConfigurationError(
+            "warm_start is latest, but only the pipeline knows where models are pushed; give the folder of a model"
+        )
     devices.prepare(None)
     strategy = strategy if strategy is not None else devices.make_strategy(None)
     baselines: list[dict[str, np.ndarray[Any, Any]]] = []
@@ -140,7 +151,7 @@ def fine_tune(
             cache=store_at(cache_dir if cache_dir is not None else Path(folder, "cache"), cache_max_gib),
         )
     baseline = _model_with(baselines[-1], settings, len(names)) if baselines else None
-    return FineTuned(model, baseline, names, settings, phases, devices.describe(strategy))
+    return FineTuned(model, baseline, names, settings, phases, devices.describe(strategy), data.warm_start)
 
 
 def settings_of(plan: ModelSettings | Mapping[str, Any] | str, changes: Mapping[str, Any]) -> ModelSettings:
@@ -168,17 +179,19 @@ def _write(
     own_train, own_eval = read_split("train", train), read_split("evaluated", evaluated)
     names = class_names_of(own_train, own_eval, class_names)
     size = settings.image_size_px
+    origin = find_origin(settings.warm_start)
     return names, TrainingData(
         train=write_split(own_train, names, size, folder / "train"),
         eval=write_split(own_eval, names, size, folder / "eval"),
         num_classes=len(names),
         labels=tuple(names),
+        warm_start=open_warm_start(origin, settings, names) if origin is not None else None,
     )
 
 
 def _model_with(weights: Mapping[str, np.ndarray[Any, Any]], settings: ModelSettings, num_classes: int) -> Classifier:
     """A model of its own, since training goes on with the other. Layers without a name get another one: by position."""
-    model = build_classifier(settings, num_classes)
+    model = build_classifier(without_pretrained(settings), num_classes)
     model.set_weights(list(weights.values()))
     model.trainable = False
     return model

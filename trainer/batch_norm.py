@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from trainer.classifier import Classifier
 from trainer.errors import ThawError
+from trainer.workers import Workers
 
 _Norms: TypeAlias = tuple[keras.layers.BatchNormalization, ...]
 
@@ -81,10 +82,8 @@ def _statistics(
     moments = _Moments()
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    distributed = strategy.experimental_distribute_dataset(
-        batches.map(lambda inputs, weights: inputs).with_options(options)
-    )
-    for inputs in distributed:
+    own = batches.map(lambda inputs, weights: inputs).with_options(options)
+    for inputs in Workers(strategy).distribute(own):
         step(inputs)
         moments.add(norms)
     return moments if moments.num_batches else None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainer.checkpoint_store import DIGESTS, CheckpointStore
+from trainer.errors import ThawError
 from trainer.files import flush, sha256_of
 from trainer.replicas import Array
 
@@ -27,10 +28,12 @@ class Checkpoint:
     Attributes:
         state: plain JSON values.
         arrays: by name.
+        number: among those of its folder; 0 for one that has not been read from there.
     """
 
     state: Mapping[str, Any]
     arrays: Mapping[str, Array]
+    number: int = 0
 
 
 class CheckpointFolder:
@@ -66,7 +69,7 @@ class CheckpointFolder:
 
         Everything is on the disk before the folder gets its name: who finds it, finds it complete.
         """
-        path = self.folder / f"{_PREFIX}{self._next_number():06d}"
+        path = _path(self.folder, self._next_number())
         temporary = self.folder / f"{_BEING_WRITTEN}{path.name}"
         temporary.mkdir()
         state = {"training": self._training, "state": checkpoint.state}
@@ -114,7 +117,7 @@ class CheckpointFolder:
                 )
                 continue
             self._own.insert(0, path)
-            found = found or Checkpoint(state["state"], _arrays(path))
+            found = found or Checkpoint(state["state"], _arrays(path), _number_of(path))
         self._own = damaged + self._own  # the first to be removed
         return found
 
@@ -122,7 +125,31 @@ class CheckpointFolder:
         return [path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir()]
 
     def _next_number(self) -> int:
-        return 1 + max((int(path.name.removeprefix(_PREFIX)) for path in self._all()), default=0)
+        return 1 + max((_number_of(path) for path in self._all()), default=0)
+
+
+def read(folder: Path, number: int) -> Checkpoint:
+    """One checkpoint that another process has chosen and holds to be whole.
+
+    Raises:
+        ThawError: it is not there, or damaged.
+    """
+    path = _path(folder, number)
+    try:
+        return Checkpoint(_verified_state(path)["state"], _arrays(path), number)
+    except (OSError, ValueError, KeyError) as error:
+        raise ThawError(
+            f"the chief goes on from checkpoint {path}, which cannot be read here ({error}); the folder must be on a "
+            "file system that all machines share, at the same place"
+        ) from error
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{_PREFIX}{number:06d}"
+
+
+def _number_of(path: Path) -> int:
+    return int(path.name.removeprefix(_PREFIX))
 
 
 def _verified_state(path: Path) -> dict[str, Any]:

@@ -23,13 +23,14 @@ import tensorflow as tf
 
 from trainer import input_options
 from trainer.errors import ThawError
+from trainer.example_weights import WEIGHT_SPEC, check_weights, weights_of
 from trainer.features import LABEL_ID, PIXELS, WEIGHT
 from trainer.images import unpack
 
 _FEATURE_SPEC = {
     PIXELS: tf.io.FixedLenFeature([], tf.string),
     LABEL_ID: tf.io.FixedLenFeature([], tf.int64),
-    WEIGHT: tf.io.FixedLenFeature([], tf.float32, default_value=1.0),
+    WEIGHT: WEIGHT_SPEC,
 }
 # Memory that shuffling may take; below it the whole split is shuffled.
 _MAX_SHUFFLE_BYTES = 512 * 1024**2
@@ -70,29 +71,11 @@ def open_split(folder: str, image_size_px: int, name: str | None = None) -> Spli
     """
     name = name or repr(folder)
     files = tuple(sorted(tf.io.gfile.glob(os.path.join(folder, "*"))))
-    weights = _weights_of(files)
+    weights = weights_of(files)
     if not len(weights):
         raise ThawError(f"no examples in {name}")
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
-    if len(wrong):
-        raise ThawError(
-            f"{len(wrong)} examples of {name} have a weight that is negative or no number, such as "
-            f"{weights[wrong[0]]:g}; weights must be 0 or more"
-        )
-    if not weights.any():
-        raise ThawError(f"every example of {name} has the weight 0, so there is nothing to go by; give some a weight")
+    check_weights(weights, name)
     return Split(files, len(weights), image_size_px, float(weights.mean()))
-
-
-def _weights_of(files: Sequence[str]) -> np.ndarray[Any, Any]:
-    """float64 [examples], in the order of the files."""
-    spec = {WEIGHT: _FEATURE_SPEC[WEIGHT]}
-    found = (
-        [tf.io.parse_example(batch, spec)[WEIGHT].numpy() for batch in tf.data.TFRecordDataset(files).batch(256)]
-        if files
-        else []
-    )
-    return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
 
 
 def training_batches(

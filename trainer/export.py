@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from trainer.classifier import Classifier
 from trainer.errors import ThawError
@@ -137,6 +138,27 @@ def export(model: Classifier, transform_graph: str, image_size_px: int, folder: 
     }
     with computing_in_float32(model):  # what is served does not depend on the machine that trained it
         tf.saved_model.save(served, folder, signatures=signatures)
+
+
+def forget_devices(folder: str) -> None:
+    """Takes the names of devices out of a SavedModel: those of several machines are not where it is served.
+
+    Its fingerprint is removed: it has a checksum of what is changed here, and nothing that loads a model needs it.
+
+    Args:
+        folder: of the SavedModel.
+    """
+    path = Path(folder) / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for graph in saved.meta_graphs:
+        for nodes in (graph.graph_def.node, *(function.node_def for function in graph.graph_def.library.function)):
+            for node in nodes:
+                node.device = ""
+        for found in graph.object_graph_def.nodes:
+            if found.WhichOneof("kind") == "variable":
+                found.variable.device = ""
+    path.write_bytes(saved.SerializeToString(deterministic=True))
+    (Path(folder) / "fingerprint.pb").unlink(missing_ok=True)
 
 
 def is_complete(folder: str) -> bool:

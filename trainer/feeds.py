@@ -61,6 +61,7 @@ class PixelFeed:
         self.use = CacheUse(False, why)
         self._model, self._train, self._evaluated = model, train, evaluated
         self._global_batch_size, self._num_views = global_batch_size, augmentation.num_views
+        self._evaluation: tf.data.Dataset | None = None
 
     def training_batches(self, seed: int, num_epochs: int, first_step: int) -> tf.data.Dataset:
         """See `Feed`."""
@@ -70,7 +71,9 @@ class PixelFeed:
 
     def evaluation_batches(self) -> tf.data.Dataset:
         """See `Feed`."""
-        return datasets.evaluation_batches(self._evaluated, self._global_batch_size)
+        if self._evaluation is None:
+            self._evaluation = datasets.evaluation_batches(self._evaluated, self._global_batch_size)
+        return self._evaluation
 
     def logits(self, values: Any, training: bool) -> tf.Tensor:
         """See `Feed`."""

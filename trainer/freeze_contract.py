@@ -17,6 +17,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 from trainer.classifier import Classifier
 from trainer.errors import FreezeContractError
 from trainer.replicas import components
+from trainer.workers import Workers
 
 # Variable path and replica number to the sha256 of the variable's bytes.
 Digests = Mapping[tuple[str, int], str]
@@ -30,9 +31,9 @@ class ContractReport:
         phase: its name.
         num_moved_statistics: how many statistics of BatchNormalization were free to move without being trained.
         num_frozen_variables: how many were checked and found unchanged, on each replica.
-        num_replicas: how many copies of each were compared.
+        num_replicas: how many copies of each were compared, over all workers.
         changed: paths of the variables that the phase changed.
-        frozen_sha256: one digest over all frozen variables, the same before and after.
+        frozen_sha256: one digest over all frozen variables of a replica, the same before and after.
     """
 
     phase: str
@@ -52,7 +53,7 @@ def digest_variables(model: Classifier) -> Digests:
     }
 
 
-def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
+def check(model: Classifier, phase: str, before: Digests, workers: Workers | None = None) -> ContractReport:
     """Compares the variables with their digests from before the phase.
 
     Args:
@@ -61,6 +62,7 @@ def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
             are fixed until `trainer.batch_norm.recalibrate` has been called.
         phase: name for the report.
         before: from `digest_variables`.
+        workers: that train together, and all call this; None for this process alone.
 
     Raises:
         FreezeContractError: a frozen variable changed on some replica, or the replicas of one differ.
@@ -68,28 +70,32 @@ def check(model: Classifier, phase: str, before: Digests) -> ContractReport:
     after = digest_variables(model)
     free = {variable.path for variable in model.trainable_variables} | model.modes.moving_statistics
     frozen = _paths(after) - free
+    apart = sorted({path for (path, _), value in after.items() if after[path, 0] != value})
     drifted = sorted(
         {path for (path, replica), value in after.items() if path in frozen and before[path, replica] != value}
     )
+    # Before anything is raised: the others would wait for an answer.
+    elsewhere = "" if workers is None else _elsewhere(after, bool(drifted or apart), workers)
     if drifted:
         raise FreezeContractError(
             f"phase {phase!r} changed {len(drifted)} variables that had to stay frozen: {_some(drifted)}; the result "
             "is not what was asked for and is not kept"
         )
-    apart = sorted({path for (path, _), value in after.items() if after[path, 0] != value})
     if apart:
         raise FreezeContractError(
             f"after phase {phase!r} the replicas differ in {len(apart)} variables: {_some(apart)}"
         )
+    if elsewhere:
+        raise FreezeContractError(f"after phase {phase!r} {elsewhere}")
     return ContractReport(
         phase=phase,
         num_moved_statistics=len(model.modes.moving_statistics),
         num_frozen_variables=len(frozen),
-        num_replicas=1 + max(replica for _, replica in after),
+        num_replicas=(1 + max(replica for _, replica in after)) * (1 if workers is None else workers.num_workers),
         changed=tuple(
             sorted(path for (path, replica), value in after.items() if not replica and before[path, 0] != value)
         ),
-        frozen_sha256=_digest_of({key: value for key, value in after.items() if key[0] in frozen}),
+        frozen_sha256=_digest_of({key: value for key, value in after.items() if key[0] in frozen and not key[1]}),
     )
 
 
@@ -130,6 +136,17 @@ def _what(digests: list[str]) -> str:
 
 def _digest(value: np.ndarray[Any, Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+
+
+def _elsewhere(after: Digests, is_broken_here: bool, workers: Workers) -> str:
+    """What is wrong with another worker, in words, or ""."""
+    of_first_replica = _digest_of({key: value for key, value in after.items() if not key[1]})
+    digests = workers.gather_digests([bytes.fromhex(of_first_replica)])[:, 0]
+    broken = workers.gather(np.array(is_broken_here, np.int64))
+    if broken.any():
+        return f"the freeze contract is broken on worker {int(broken.argmax())}, whose log says where"
+    others = [number for number in range(workers.num_workers) if (digests[number] != digests[0]).any()]
+    return f"the weights of worker {others[0]} are not those of the chief" if others else ""
 
 
 def _paths(digests: Digests) -> set[str]:

@@ -177,7 +177,7 @@ class PhaseTraining:
         best_epoch = history.best_or_error(self.phase, self.epochs)
         replicas.write(self._kept, self._best)
         recalibrated = self._recalibrate(watch) if self.phase.batch_norm == "recalibrate" else None
-        contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before)
+        contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before, self._setup.workers)
         return PhaseRecord(
             self.phase,
             self.trainable,
@@ -206,7 +206,7 @@ class PhaseTraining:
 
     def _batches(self) -> Iterator[Any]:
         batches = self.batches.feed.training_batches(self._seed_of_order, self._length.num_epochs, self.step)
-        return iter(self._setup.strategy.experimental_distribute_dataset(batches))
+        return iter(self._setup.workers.distribute(batches))
 
     def _train_epoch(self, watch: "Watch") -> int | None:
         """Returns the first step of the epoch, counted from 1, whose loss was no number; None where all were."""
@@ -271,7 +271,7 @@ class PhaseTraining:
     def _evaluate_all(self, watch: "Watch") -> None:
         setup = self._setup
         self._steps.eval_totals.reset()
-        batches = iter(setup.strategy.experimental_distribute_dataset(self.batches.feed.evaluation_batches()))
+        batches = iter(setup.workers.distribute(self.batches.feed.evaluation_batches()))
         for _ in range(setup.data.eval.num_batches(setup.global_batch_size)):
             self._steps.evaluate(batches)
             watch.stop_if_asked()

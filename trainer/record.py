@@ -14,6 +14,7 @@ from trainer.plots import draw_curves
 from trainer.search.plots import draw_rate_searches
 from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
+from trainer.warm_start.origin import WarmStart, content_of
 
 FILE_NAME = "training.json"
 CURVES_FILE = "curves.png"
@@ -22,7 +23,12 @@ TENSORBOARD_FOLDER = "tensorboard"
 
 
 def write_record(
-    folder: Path, settings: ModelSettings, phases: Sequence[PhaseRecord], labels: Sequence[str], devices: str
+    folder: Path,
+    settings: ModelSettings,
+    phases: Sequence[PhaseRecord],
+    labels: Sequence[str],
+    devices: str,
+    warm_start: WarmStart | None = None,
 ) -> None:
     """Writes `training.json`, and the curves as a picture, those of searches for learning rates too.
 
@@ -32,8 +38,9 @@ def write_record(
         phases: in the order of training, a probe included.
         labels: the classes, in the order of the scores.
         devices: what it was trained on, in words.
+        warm_start: the model that it began with; None for the pretrained weights.
     """
-    text = json.dumps(record_of(settings, phases, labels, devices), indent=2, allow_nan=False)
+    text = json.dumps(record_of(settings, phases, labels, devices, warm_start), indent=2, allow_nan=False)
     (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
     draw_curves(phases, folder / CURVES_FILE)
     searches = {
@@ -46,13 +53,18 @@ def write_record(
 
 
 def record_of(
-    settings: ModelSettings, phases: Sequence[PhaseRecord], labels: Sequence[str], devices: str
+    settings: ModelSettings,
+    phases: Sequence[PhaseRecord],
+    labels: Sequence[str],
+    devices: str,
+    warm_start: WarmStart | None = None,
 ) -> dict[str, Any]:
     """The content of `training.json`; arguments as of `write_record`."""
     content = {
         "settings": settings.model_dump(mode="json"),
         "devices": devices,
         "labels": list(labels),
+        "warm_start": content_of(settings, warm_start),
         "baseline": settings.baseline_phase,
         "phases": [_phase(phase) for phase in phases],
     }

@@ -3,7 +3,7 @@
 Images of a form that the model does not take are normalised first, as ingestion does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,19 +62,26 @@ def find_version(model_dir: Path) -> Path:
     Raises:
         ThawError: there is none.
     """
-    from trainer.export import is_complete
-
-    versions = sorted(
-        (path for path in model_dir.glob("*") if path.name.isdecimal()),
-        key=lambda path: int(path.name),
-        reverse=True,
-    )
-    for candidate in [model_dir, *versions]:
-        if is_complete(str(candidate)):
-            return candidate
+    if is_version(model_dir):
+        return model_dir
+    for version in complete_versions(model_dir):
+        return version
     raise ThawError(
         f"no complete SavedModel in {str(model_dir)!r}: a folder with saved_model.pb and variables is needed"
     )
+
+
+def is_version(folder: Path) -> bool:
+    """Whether a folder is a complete SavedModel of ours."""
+    from trainer.export import is_complete
+
+    return is_complete(str(folder))
+
+
+def complete_versions(model_dir: Path) -> Iterator[Path]:
+    """Its numbered folders that hold a complete SavedModel, newest first."""
+    numbered = (path for path in model_dir.glob("*") if path.name.isdecimal())
+    yield from filter(is_version, sorted(numbered, key=lambda path: int(path.name), reverse=True))
 
 
 def read_model_labels(folder: Path) -> tuple[str, ...]:

@@ -24,7 +24,11 @@ from trainer.plan_checks import (
 from trainer.presets import PresetName
 from trainer.scaling import SCALING, SMALL_CNN, nearest_backbones
 
-__all__ = ["Boundary", "ModelSettings", "PhaseSettings", "Settings"]
+__all__ = ["LATEST", "NO_WARM_START", "Boundary", "ModelSettings", "PhaseSettings", "Settings"]
+
+# Of `warm_start`, beside a path.
+NO_WARM_START = "none"
+LATEST = "latest"
 
 
 CacheMode = Literal["auto", "off", "require"]
@@ -37,6 +41,10 @@ class ModelSettings(Settings):
         backbone: "small_cnn" or the name of a keras.applications constructor, such as "MobileNetV2".
         weights: "imagenet", "none", or the path of a Keras weights file of the backbone (`.h5`).
         weights_sha256: hex digest that a weights file must have; required with a path.
+        warm_start: the model whose weights training begins with in the place of `weights`: the folder of an exported
+            model, or of numbered versions; or "latest", in the pipeline: the newest pushed version, and `weights` as
+            long as there is none. Of numbered versions the newest is taken that does not come of the same photographs
+            and settings. Classes that both have keep their part of the head. "none" to begin with `weights`.
         image_size_px: height and width in pixels that images are resized to.
         dropout_rate: Dropout before the last layer.
         batch_size_per_replica: examples per training step on each device.
@@ -65,6 +73,7 @@ class ModelSettings(Settings):
     backbone: str
     weights: str
     weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    warm_start: Annotated[str, Field(min_length=1)] = NO_WARM_START
     image_size_px: Annotated[int, Field(ge=8, le=2048)]
     dropout_rate: Annotated[float, Field(ge=0, lt=1)] = 0.2
     batch_size_per_replica: Annotated[int, Field(ge=1)] = 32
@@ -99,10 +108,15 @@ class ModelSettings(Settings):
         return None if self.weights in ("imagenet", "none") else Path(self.weights)
 
     @property
+    def warm_start_path(self) -> Path | None:
+        """The folder that `warm_start` names, or None where it names none."""
+        return None if self.warm_start in (NO_WARM_START, LATEST) else Path(self.warm_start)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed but probably not meant, in words; to be said before training."""
         found = []
-        if self.weights == "none":
+        if self.weights == "none" and self.warm_start_path is None:
             found.append(
                 "model.weights is none: the backbone starts from random numbers, so the frozen-only baseline is a head "
                 "on random features, and beating it says little; give imagenet or the path of a weights file"
@@ -133,6 +147,8 @@ class ModelSettings(Settings):
             raise ValueError(
                 f"would destroy the weights {weights!r} with its high rates; give `weights: none`, or another plan"
             )
+        if phases == "from_scratch" and info.data.get("warm_start", NO_WARM_START) != NO_WARM_START:
+            raise ValueError("would destroy the weights of model.warm_start; give `warm_start: none`, or another plan")
         return found
 
     @field_validator("probe")

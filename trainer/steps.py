@@ -13,8 +13,9 @@ from trainer.averaging import MovingAverage
 from trainer.history import Summary
 from trainer.norms import Norms
 from trainer.optimizers import Optimizers
-from trainer.replicas import components, local_variable
+from trainer.replicas import Array, components, local_variable
 from trainer.settings import ModelSettings, PhaseSettings
+from trainer.workers import Workers
 
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
 
@@ -27,6 +28,7 @@ class Totals:
 
     def __init__(self) -> None:
         """To be made in the strategy's scope."""
+        self._workers = Workers(tf.distribute.get_strategy())
         self._sums = local_variable(np.zeros(3), "sums")
         self._num_steps = local_variable(np.int64(0), "num_steps")
         self._first_bad_step = local_variable(np.int64(0), "first_bad_step")
@@ -59,21 +61,26 @@ class Totals:
 
     def summary(self) -> Summary:
         """The means so far."""
-        loss, num_right, weight = np.sum([np.array(component) for component in components(self._sums)], axis=0)
+        loss, num_right, weight = np.sum(self._on_all_replicas(self._sums), axis=0)
         return (
             Summary(float(loss / weight), float(num_right / weight)) if weight else Summary(float("nan"), float("nan"))
         )
 
     def first_bad_step(self) -> int | None:
         """Which step, counted from 1, was the first with a loss that is infinite or no number; None where none was."""
-        found = [int(component) for component in components(self._first_bad_step)]
-        return min((step for step in found if step), default=None)
+        found = self._on_all_replicas(self._first_bad_step)
+        return min((int(step) for step in found if step), default=None)
 
     def reset(self) -> None:
         """Forgets everything."""
         for variable in self.variables:
             for component in components(variable):
                 component.assign(tf.zeros_like(component))
+
+    def _on_all_replicas(self, variable: tf.Variable) -> Array:
+        """The values on the replicas of all workers, in their order: [replicas, …]."""
+        own = np.stack([np.array(component) for component in components(variable)])
+        return self._workers.gather(own).reshape(-1, *own.shape[1:])
 
 
 class Steps:

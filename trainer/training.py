@@ -9,10 +9,20 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from trainer import compilation, compute, freezing, memory, progress, replicas, sample_predictions, training_state
+from trainer import (
+    compilation,
+    compute,
+    freeze_contract,
+    freezing,
+    memory,
+    progress,
+    replicas,
+    sample_predictions,
+    training_state,
+)
 from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.checkpoint_store import CheckpointStore
-from trainer.checkpoints import Checkpoint, CheckpointFolder
+from trainer.checkpoints import Checkpoint
 from trainer.classifier import Classifier
 from trainer.curves import Curves
 from trainer.history import EpochRecord, PhaseRecord
@@ -23,9 +33,11 @@ from trainer.replicas import Array
 from trainer.sample_predictions import PredictionsOfPhases
 from trainer.search.phase_search import settle
 from trainer.settings import ModelSettings
+from trainer.shared_checkpoints import SharedCheckpoints
 from trainer.stages import Stage, stages_of
 from trainer.training_setup import Setup, TrainingData, set_up, shift_random_states
 from trainer.training_state import TrainingState
+from trainer.workers import Workers
 
 __all__ = ["EpochRecord", "PhaseRecord", "TrainingData", "fine_tune"]
 
@@ -69,22 +81,36 @@ def fine_tune(
         FreezeContractError: a frozen variable changed.
         Interrupted: SIGTERM came.
         ThawError: a phase whose loss is a number in none of its epochs, or for which no learning rate can be suggested
-            where it is to be found; too little memory; a cache that is required and cannot be used; a checkpoint store
-            that cannot be reached.
+            where it is to be found; too little memory; a cache or checkpoint store that cannot be used.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
     logging.getLogger(__name__).info("%s", compute.describe(settings, strategy))
-    setup = replace(set_up(settings, data, strategy, cache), notes_norms=log_dir is not None)
-    compilation.check(setup)
-    folder = None
-    if checkpoint_dir is not None:
-        splits = {"train": data.train, "eval": data.eval}
-        digest = training_state.training_digest(setup.settings, splits, data.num_classes, strategy.num_replicas_in_sync)
-        folder = CheckpointFolder(checkpoint_dir, digest, checkpoint_store)
-    with listening_for_sigterm() as stop, memory.explaining_lack(settings):
-        records = _Training(setup, on_baseline, Curves(log_dir), folder, stop).run()
+    workers = Workers(strategy)
+    with workers.explaining_loss():
+        setup = replace(set_up(settings, data, strategy, cache), notes_norms=log_dir is not None)
+        compilation.check(setup)
+        folder = _folder_of(checkpoint_dir, setup, checkpoint_store)
+        curves = Curves(log_dir if workers.is_chief else None)
+        with listening_for_sigterm(workers.any) as stop, memory.explaining_lack(settings):
+            records = _Training(setup, on_baseline, curves, folder, stop).run()
     return setup.model, records
+
+
+def _folder_of(checkpoint_dir: Path | None, setup: Setup, store: CheckpointStore | None) -> SharedCheckpoints | None:
+    """The checkpoints; before, several workers make sure that they are about to do the same."""
+    workers = setup.workers
+    if checkpoint_dir is None and workers.num_workers == 1:
+        return None
+    data, num_replicas = setup.data, setup.strategy.num_replicas_in_sync
+    splits = {"train": data.train, "eval": data.eval}
+    digest = training_state.training_digest(
+        setup.settings, splits, data.num_classes, num_replicas, data.warm_start, workers.num_workers
+    )
+    if workers.num_workers > 1:
+        weights = str(sorted(freeze_contract.digest_variables(setup.model).items()))
+        workers.must_agree(("settings, data or versions", digest), ("pretrained weights", weights))
+    return None if checkpoint_dir is None else SharedCheckpoints(checkpoint_dir, digest, workers, store)
 
 
 class _Training:
@@ -95,7 +121,7 @@ class _Training:
         setup: Setup,
         on_baseline: Callable[[Classifier], None],
         curves: Curves,
-        folder: CheckpointFolder | None,
+        folder: SharedCheckpoints | None,
         stop: StopRequest,
     ) -> None:
         self._setup, self._on_baseline, self._curves = setup, on_baseline, curves
@@ -106,7 +132,7 @@ class _Training:
         self._records: list[PhaseRecord] = []
         self._baseline: dict[str, Array] = {}
         self._carried: Carried | None = None
-        samples = sample_predictions.choose(setup.data.eval, setup.settings.seed) if curves.are_kept else None
+        samples = sample_predictions.choose(setup.data.eval, setup.settings.seed) if setup.notes_norms else None
         self._predictions = PredictionsOfPhases(samples) if samples is not None else None
 
     def run(self) -> tuple[PhaseRecord, ...]:

@@ -12,9 +12,13 @@ from trainer import compute, datasets, freezing, losses, rate_groups, replicas
 from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.classifier import Classifier, build_classifier
 from trainer.datasets import Split
+from trainer.errors import ConfigurationError
 from trainer.phase_length import PhaseLength, length_of
 from trainer.settings import ModelSettings, PhaseSettings
 from trainer.stages import stages_of
+from trainer.warm_start.carrying_over import carry_over, without_pretrained
+from trainer.warm_start.origin import WarmStart
+from trainer.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class TrainingData:
         eval: those to choose epochs by.
         num_classes: that there are.
         labels: their names, for pictures only; numbers where there are none.
+        warm_start: the model to begin with; None for the pretrained weights.
     """
 
     train: Split
     eval: Split
     num_classes: int
     labels: tuple[str, ...] = ()
+    warm_start: WarmStart | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class Setup:
     notes_norms: bool = False
 
     @property
+    def workers(self) -> Workers:
+        """The processes that train together."""
+        return Workers(self.strategy)
+
+    @property
     def global_batch_size(self) -> int:
         """Examples per step, over all replicas."""
         return int(self.settings.batch_size_per_replica * self.strategy.num_replicas_in_sync)
@@ -74,11 +85,21 @@ def set_up(
     Raises:
         ConfigurationError, WeightsError: see `trainer.training.fine_tune`.
     """
+    if settings.warm_start_path is not None and data.warm_start is None:
+        raise ConfigurationError(
+            f"model.warm_start is {settings.warm_start!r}, but TrainingData has no warm_start; "
+            "`trainer.warm_start.origin.open_warm_start` makes it"
+        )
     settings = compute.resolve(settings, strategy)
     keras.utils.set_random_seed(settings.seed)
     with strategy.scope():
-        model = build_classifier(settings, data.num_classes)
-    shift_random_states(model, lambda replica: replica)
+        model = build_classifier(
+            settings if data.warm_start is None else without_pretrained(settings), data.num_classes
+        )
+    if data.warm_start is not None:
+        carry_over(data.warm_start, model, settings)
+    first_replica = Workers(strategy).first_replica
+    shift_random_states(model, lambda replica: first_replica + replica)
     for stage in stages_of(settings):  # a name that matches no layer is an error before the first epoch, not after it
         freezing.freeze(model, stage.phase)
         rate_groups.groups_of(model, stage.phase)
@@ -93,7 +114,7 @@ def shift_random_states(model: Classifier, distance: Callable[[int], int]) -> No
 
     Args:
         model: whose generators' seeds are moved.
-        distance: by how much, from the replica's number.
+        distance: by how much, from the replica's number within this process.
     """
     for variable in model.variables:
         if variable.path.endswith("seed_generator_state"):

@@ -15,6 +15,7 @@ from trainer.history import CacheUse, EpochRecord, PhaseRecord
 from trainer.phase_settings import PhaseSettings
 from trainer.search.results import PhaseSearch
 from trainer.settings import ModelSettings
+from trainer.warm_start.origin import WarmStart
 
 # To be raised when a checkpoint's content changes, so that older ones are not taken for new ones.
 _FORMAT = 4
@@ -64,14 +65,26 @@ def from_json(values: Any) -> TrainingState:
     return TypeAdapter(TrainingState).validate_json(json.dumps(values))
 
 
-def training_digest(settings: ModelSettings, splits: dict[str, Split], num_classes: int, num_replicas: int) -> str:
-    """One digest of everything that decides what a training gives; reads all training data."""
+def training_digest(
+    settings: ModelSettings,
+    splits: dict[str, Split],
+    num_classes: int,
+    num_replicas: int,
+    warm_start: WarmStart | None = None,
+    num_workers: int = 1,
+) -> str:
+    """One digest of everything that decides what a training gives; reads all training data.
+
+    Of a model that it begins with, the content counts, not the place.
+    """
     parts = {
         "format": _FORMAT,
-        "settings": settings.model_dump(mode="json", exclude={"checkpoint_every_steps", "cache"}),
+        "settings": settings.model_dump(mode="json", exclude={"warm_start", "checkpoint_every_steps", "cache"}),
+        "warm_start": None if warm_start is None else [warm_start.sha256, *warm_start.labels],
         "splits": {name: digest_of_files(split.files) for name, split in splits.items()},
         "num_classes": num_classes,
         "num_replicas": num_replicas,
         "versions": [tf.__version__, keras.__version__],
+        **({"num_workers": num_workers} if num_workers > 1 else {}),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,7 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluator.settings import EvaluationSettings
 from trainer.export import EXAMPLES_SIGNATURE, LABEL_FUNCTION
-from trainer.features import LABEL, LABEL_ID
+from trainer.features import LABEL, LABEL_ID, WEIGHT
 
 ACCURACY = "accuracy"
 TOP_K_ACCURACY = "top_k_accuracy"
@@ -18,7 +18,9 @@ CALIBRATION = "calibration"
 EXAMPLE_COUNT = "example_count"
 
 
-def evaluation_config(settings: EvaluationSettings, labels: Sequence[str]) -> config_pb2.EvalConfig:
+def evaluation_config(
+    settings: EvaluationSettings, labels: Sequence[str], is_weighted: bool = False
+) -> config_pb2.EvalConfig:
     """The configuration of one evaluation.
 
     The threshold holds for the overall slice alone; one in the metric's own config would hold for every slice. How the
@@ -28,6 +30,7 @@ def evaluation_config(settings: EvaluationSettings, labels: Sequence[str]) -> co
     Args:
         settings: the threshold, and k.
         labels: the classes, in the order of the scores.
+        is_weighted: whether an example counts by its feature "weight".
     """
     return config_pb2.EvalConfig(
         model_specs=[
@@ -37,6 +40,7 @@ def evaluation_config(settings: EvaluationSettings, labels: Sequence[str]) -> co
                 preprocessing_function_names=[LABEL_FUNCTION],
                 label_key=LABEL_ID,
                 prediction_key="scores",
+                example_weight_key=WEIGHT if is_weighted else "",
             )
         ],
         slicing_specs=[config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[LABEL])],

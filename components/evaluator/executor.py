@@ -1,5 +1,6 @@
 """TFX's own evaluation with a configuration that knows the classes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components.evaluator import executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils, proto_utils
 
 from components.evaluator.evaluation_config import evaluation_config
 from components.evaluator.settings import EvaluationSettings
 from trainer.errors import ThawError
+from trainer.example_weights import check_weights, weights_of
 from trainer.export import is_complete
 from trainer.serving import read_model_labels
 
@@ -28,9 +31,18 @@ class Executor(executor.Executor):
     ) -> None:
         settings = EvaluationSettings.model_validate_json(exec_properties["evaluation_settings"])
         labels = _labels(artifact_utils.get_single_uri(input_dict["model"]))
-        config = evaluation_config(settings, labels)
+        config = evaluation_config(settings, labels, _is_weighted(input_dict))
         _complete_tfma()
         super().Do(input_dict, output_dict, {**exec_properties, "eval_config": proto_utils.proto_to_json(config)})
+
+
+def _is_weighted(input_dict: dict[str, list[types.Artifact]]) -> bool:
+    """Whether some test examples count more than others. TFMA is asked as without weights where they do not."""
+    folder = artifact_utils.get_split_uri(input_dict["examples"], "test")
+    weights = weights_of([os.path.join(folder, name) for name in sorted(fileio.listdir(folder))])
+    if len(weights):
+        check_weights(weights, "the test split")
+    return len(set(weights.tolist())) > 1
 
 
 def _complete_tfma() -> None:

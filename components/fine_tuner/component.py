@@ -8,8 +8,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.digest import code_digest
-from components.fine_tuner import executor
-from trainer.settings import ModelSettings
+from components.fine_tuner import driver, executor
+from trainer.settings import LATEST, ModelSettings
 
 
 class FineTunerSpec(component_spec.ComponentSpec):
@@ -22,6 +22,7 @@ class FineTunerSpec(component_spec.ComponentSpec):
         "model_settings": component_spec.ExecutionParameter(type=str),
         "num_cpu_replicas": component_spec.ExecutionParameter(type=int, optional=True),
         "gpus": component_spec.ExecutionParameter(type=str, optional=True),
+        "push_destination": component_spec.ExecutionParameter(type=str, optional=True),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -40,6 +41,7 @@ class FineTuner(base_component.BaseComponent):
 
     SPEC_CLASS = FineTunerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+    DRIVER_CLASS = driver.Driver
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class FineTuner(base_component.BaseComponent):
         settings: ModelSettings,
         num_cpu_replicas: int | None = None,
         gpus: Sequence[int] | None = None,
+        push_destination: str | None = None,
     ) -> None:
         """Makes the component.
 
@@ -57,6 +60,7 @@ class FineTuner(base_component.BaseComponent):
             settings: what to train.
             num_cpu_replicas: logical CPU devices to train on; None for GPUs, or the CPU where there is none.
             gpus: numbers of the GPUs to train on; None for all.
+            push_destination: folder of the pushed versions, for a warm start from the latest; not looked at otherwise.
         """
         super().__init__(
             spec=FineTunerSpec(
@@ -66,6 +70,7 @@ class FineTuner(base_component.BaseComponent):
                 model_settings=settings.model_dump_json(exclude={"cache"}),
                 num_cpu_replicas=num_cpu_replicas,
                 gpus=None if gpus is None else json.dumps(list(gpus)),
+                push_destination=push_destination if settings.warm_start == LATEST else None,
                 code_digest=code_digest(executor.__name__),
                 model=types.Channel(type=standard_artifacts.Model),
                 baseline_model=types.Channel(type=standard_artifacts.Model),

@@ -1,4 +1,4 @@
-"""Unpacks artifacts and properties for `trainer.run.run`."""
+"""Unpacks artifacts and properties for `trainer.run.run`, or with several machines for `trainer.worker.run_chief`."""
 
 import hashlib
 import json
@@ -14,8 +14,12 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.fine_tuner import cache_place
+from components.fine_tuner.warm_start import checked_origin, training_sha256
+from trainer import cluster
+from trainer.errors import ThawError
 from trainer.run import TrainingJob, run
 from trainer.settings import ModelSettings
+from trainer.worker import JOB_FILE, WorkerJob, run_chief
 
 _CHECKPOINTS = ".system/checkpoints"
 
@@ -31,6 +35,7 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         flags = self._context.extra_flags if self._context else None
         checkpoints = checkpoint_places(input_dict, output_dict, exec_properties, flags or ())
+        origin = checked_origin(input_dict, exec_properties)
         place = cache_place.from_environment()
         job = TrainingJob(
             train_examples=artifact_utils.get_split_uri(input_dict["examples"], "train"),
@@ -41,12 +46,33 @@ class Executor(base_executor.BaseExecutor):
             training_record=artifact_utils.get_single_uri(output_dict["training_record"]),
             checkpoints=checkpoints.folder,
             checkpoint_store=checkpoints.store,
+            warm_start=None if origin is None else str(origin),
+            training_sha256=training_sha256(input_dict, exec_properties),
             cache=place.store(),
         )
         settings = ModelSettings.model_validate_json(exec_properties["model_settings"])
         settings = settings.model_copy(update={"cache": place.mode})
         gpus = exec_properties.get("gpus")
-        run(job, settings, exec_properties.get("num_cpu_replicas"), None if gpus is None else json.loads(gpus))
+        chosen = None if gpus is None else tuple(json.loads(gpus))
+        num_cpu_replicas = exec_properties.get("num_cpu_replicas")
+        if cluster.from_environment() is None:
+            run(job, settings, num_cpu_replicas, chosen)
+        else:
+            run_chief(WorkerJob(job, settings, num_cpu_replicas, chosen), job_file(job.training_record))
+
+
+def job_file(training_record: str) -> Path:
+    """Where the other machines look for what is to be trained: one place for all attempts and trainings.
+
+    Raises:
+        ThawError: outputs are not in a file system that is mounted.
+    """
+    if "://" in training_record:
+        raise ThawError(
+            f"{cluster.VARIABLE} names several machines, which must share a mounted file system, but outputs go to "
+            f"{training_record}; mount it, or train on one machine"
+        )
+    return Path(training_record).parents[1] / ".system" / JOB_FILE
 
 
 @dataclass(frozen=True)

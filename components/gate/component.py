@@ -4,7 +4,7 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.artifacts import Verdict
+from components.artifacts import Quarantine, Verdict
 from components.digest import code_digest
 from components.gate import driver, executor
 from components.gate.settings import GateSettings
@@ -24,6 +24,8 @@ class GateSpec(component_spec.ComponentSpec):
         "baseline_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "evaluation_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "training_record": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "quarantine": component_spec.ChannelParameter(type=Quarantine),
     }
     OUTPUTS = {
         "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
@@ -46,6 +48,8 @@ class Gate(base_component.BaseComponent):
         baseline_model: types.BaseChannel,
         evaluation: types.BaseChannel,
         evaluation_blessing: types.BaseChannel,
+        training_record: types.BaseChannel,
+        quarantine: types.BaseChannel,
         push_destination: str,
         settings: GateSettings,
     ) -> None:
@@ -57,6 +61,8 @@ class Gate(base_component.BaseComponent):
             baseline_model: the frozen-only model of the same run.
             evaluation: TFMA's figures of both.
             evaluation_blessing: TFMA's own decision.
+            training_record: of the candidate, for the report.
+            quarantine: account of the ingestion, for the report.
             push_destination: folder whose newest version is the production model.
             settings: the rules.
         """
@@ -67,6 +73,8 @@ class Gate(base_component.BaseComponent):
                 baseline_model=baseline_model,
                 evaluation=evaluation,
                 evaluation_blessing=evaluation_blessing,
+                training_record=training_record,
+                quarantine=quarantine,
                 gate_settings=settings.model_dump_json(),
                 push_destination=push_destination,
                 code_digest=code_digest(executor.__name__, "components.gate.ask_saved_model"),

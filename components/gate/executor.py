@@ -15,6 +15,7 @@ from tfx.utils import io_utils, path_utils
 from components.evaluator.results import BASELINE, CANDIDATE, read_metrics
 from components.gate.evidence import Evaluation
 from components.gate.production import find_production
+from components.gate.report.content import ArtifactFacts, Lineage
 from components.gate.run import GateJob, run
 from components.gate.settings import GateSettings, Metric
 from trainer.errors import ThawError
@@ -38,6 +39,10 @@ class Executor(base_executor.BaseExecutor):
             production=_production(exec_properties, candidate),
             verdict=verdict_artifact.uri,
             approved_model=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["approved_model"])),
+            training_record=artifact_utils.get_single_uri(input_dict["training_record"]),
+            quarantine=artifact_utils.get_single_uri(input_dict["quarantine"]),
+            title=self._title(),
+            lineage=_lineage(input_dict, exec_properties),
         )
         settings = GateSettings.model_validate_json(exec_properties["gate_settings"])
         verdict = run(job, settings, _evaluation(input_dict))
@@ -45,6 +50,22 @@ class Executor(base_executor.BaseExecutor):
         verdict_artifact.set_string_custom_property("pushes", verdict.pushes)
         verdict_artifact.set_string_custom_property("sentence", verdict.sentence)
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), verdict.pushes != "nothing")
+
+    def _title(self) -> str:
+        """The name of the pipeline, where whoever runs this says it."""
+        info = self._context.pipeline_info if self._context else None
+        return str(info.id) if info else ""
+
+
+def _lineage(input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]) -> Lineage:
+    return Lineage(
+        artifacts=[
+            ArtifactFacts(name.replace("_", " "), artifact.id or None, artifact.uri)
+            for name, artifacts in input_dict.items()
+            for artifact in artifacts
+        ],
+        code_sha256={"Gate": exec_properties["code_digest"]},
+    )
 
 
 def _files(split_uri: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Asks exported models about every example of the test split, in one pass."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from components.gate.predictions import ModelName, ModelPredictions, Predictions, TestExamples
 from trainer.errors import ThawError
+from trainer.example_weights import check_weights
 from trainer.export import EXAMPLES_SIGNATURE, is_complete
-from trainer.features import IMAGE, LABEL
+from trainer.features import IMAGE, LABEL, WEIGHT
 from trainer.progress import Tally
 from trainer.serving import read_model_labels
 
@@ -41,6 +42,7 @@ class _Facts:
     labels: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     content_sha256: list[str] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     features: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     samples: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
 
@@ -52,6 +54,7 @@ class _Facts:
         self.labels.append(label)
         self.paths.append(_text(values["path"]))
         self.content_sha256.append(_text(values["content_sha256"]))
+        self.weights.append(values[WEIGHT].float_list.value[0] if WEIGHT in values else 1.0)
         for name in self.slice_features:
             if name not in values:
                 known = ", ".join(sorted(set(values) - {IMAGE}))
@@ -76,7 +79,8 @@ def predict(
         The predictions, and two photographs of each class, in the order of the examples.
 
     Raises:
-        ThawError: a model cannot be asked, there are no examples, or they lack a feature.
+        ThawError: a model cannot be asked, there are no examples, or they lack a feature or have weights that
+            cannot be right.
     """
     opened = {name: open_model(folder) for name, folder in models.items()}
     facts = _Facts(slice_features)
@@ -91,12 +95,23 @@ def predict(
         tally.advance(len(records))
     if not facts.labels:
         raise ThawError(f"there are no test examples in {', '.join(files) or 'an empty split'}; see data.splits")
-    examples = TestExamples(facts.labels, facts.paths, facts.content_sha256, dict(facts.features))
+    check_weights(np.array(facts.weights), "the test split")
+    weights = facts.weights if len(set(facts.weights)) > 1 else None
+    examples = TestExamples(facts.labels, facts.paths, facts.content_sha256, dict(facts.features), weights)
     predictions = {
         name: ModelPredictions(model.labels, np.concatenate(scores[name]).astype(np.float32))
         for name, model in opened.items()
     }
     return Predictions(examples, predictions), _in_order(facts.samples.values())
+
+
+def read_images(files: Sequence[str], positions: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """The photographs at these positions, with their positions, in order; no model is asked."""
+    wanted = set(positions)
+    records = tf.data.TFRecordDataset(list(files)).take(max(wanted) + 1 if wanted else 0)
+    for position, record in enumerate(records.as_numpy_iterator()):
+        if position in wanted:
+            yield position, tf.train.Example.FromString(record).features.feature[IMAGE].bytes_list.value[0]
 
 
 def _in_order(samples: Iterable[Sequence[Sample]]) -> list[Sample]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.gate.budgets import budget_rules
 from components.gate.comparison import Comparison
 from components.gate.evidence import Evidence
+from components.gate.example_weights import example_weights, weight_warnings
 from components.gate.rules import (
     baseline_rules,
     beats_production,
-    budget_rules,
     evaluation_rules,
     floor_rules,
     production_rules,
@@ -96,6 +97,7 @@ def judge(evidence: Evidence, settings: GateSettings, stopgap: Stopgap | None = 
         mcnemar_production=production.mcnemar() if production else None,
         power=power,
         num_test_examples=len(evidence.predictions.examples.labels),
+        example_weights=example_weights(evidence.predictions.examples.weights),
         num_shared_examples=production.num_examples if production else None,
         shared_labels=tuple(map(readable, production.labels)) if production else None,
         models=dict(evidence.models),
@@ -127,9 +129,14 @@ def _sentence(
 def _power(comparison: Comparison, settings: GateSettings) -> Power | None:
     if settings.min_gain is None or not comparison.is_computable:
         return None
-    gained, lost, size = (int(part) for part in comparison.counts().arrays())
-    is_accuracy = settings.metric == "accuracy"
-    spread = accuracy_spread(gained, lost, size) if is_accuracy else comparison.spread(settings.metric)
+    gained, lost, worth = (float(part) for part in comparison.effective_counts().arrays())
+    is_accuracy, size = settings.metric == "accuracy", comparison.num_examples
+    # By weights, `size` examples tell what `worth` would that count alike; the spread is that of one of the former.
+    spread = (
+        accuracy_spread(gained, lost, worth) * math.sqrt(size / worth)
+        if is_accuracy
+        else comparison.spread(settings.metric)
+    )
     if not math.isfinite(spread):
         return None
     design = Design(settings.alpha, POWER, settings.min_gain, spread, size, 1.0 if is_accuracy else 0.0)
@@ -146,7 +153,11 @@ def _power(comparison: Comparison, settings: GateSettings) -> Power | None:
 def _warnings(
     evidence: Evidence, rules: tuple[RuleOutcome, ...], power: Power | None, settings: GateSettings
 ) -> list[str]:
-    found = [*_power_warnings(power, len(evidence.predictions.examples.labels), settings)]
+    size = len(evidence.predictions.examples.labels)
+    found = [
+        *weight_warnings(example_weights(evidence.predictions.examples.weights), size),
+        *_power_warnings(power, size, settings),
+    ]
     small = [
         rule.subset or ""
         for rule in rules

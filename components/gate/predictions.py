@@ -27,12 +27,14 @@ class TestExamples:
         paths: the photograph of each, as ingestion names it.
         content_sha256: digest of the photograph.
         features: further features, such as "camera", with a text for each example.
+        weights: how much each example counts; None where all count alike.
     """
 
     labels: Sequence[str]
     paths: Sequence[str]
     content_sha256: Sequence[str]
     features: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    weights: Sequence[float] | None = None
 
     __test__ = False  # pytest: not a test
 
@@ -75,6 +77,7 @@ def write_predictions(predictions: Predictions, folder: str | Path) -> None:
         "paths": list(examples.paths),
         "content_sha256": list(examples.content_sha256),
         "features": {name: list(values) for name, values in examples.features.items()},
+        "weights": None if examples.weights is None else list(examples.weights),
         "model_labels": {name: list(model.labels) for name, model in predictions.models.items()},
     }
     # json escapes what is not ASCII, and with it bytes of file names that are not UTF-8.
@@ -101,5 +104,11 @@ def read_predictions(folder: str | Path) -> Predictions:
         raise ThawError(
             f"the predictions in {str(source)!r} cannot be read ({error}); run the pipeline again"
         ) from None
-    examples = TestExamples(content["labels"], content["paths"], content["content_sha256"], content["features"])
+    examples = TestExamples(
+        content["labels"],
+        content["paths"],
+        content["content_sha256"],
+        content["features"],
+        content.get("weights"),  # an older thaw wrote none
+    )
     return Predictions(examples, models)

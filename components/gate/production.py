@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainer.export import is_complete
 from trainer.files import sha256_of
+from trainer.warm_start import FOLDER as WARM_START_FOLDER
 
 
 @dataclass(frozen=True)
@@ -49,5 +50,8 @@ def fingerprint(saved_model: str | Path) -> str:
 
 
 def size_mib(saved_model: str | Path) -> float:
-    """Size of all files of a SavedModel."""
-    return sum(path.stat().st_size for path in Path(saved_model).rglob("*") if path.is_file()) / 2**20
+    """Size of all files of a SavedModel but the weights for a warm start, which no server reads."""
+    folder = Path(saved_model)
+    beside = folder / WARM_START_FOLDER
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_relative_to(beside))
+    return sum(path.stat().st_size for path in files) / 2**20

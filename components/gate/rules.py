@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from components.gate.comparison import Comparison
 from components.gate.evidence import Evidence
 from components.gate.predictions import ModelName
-from components.gate.settings import BudgetSettings, GateSettings, Metric
+from components.gate.settings import GateSettings, Metric
 from components.gate.smoke_test import SmokeTest
 from components.gate.statistics.metrics import HIGHER_IS_BETTER
-from components.gate.verdict_schema import Gain, ModelFacts, Outcome, RuleKind, RuleOutcome, Subject, readable
+from components.gate.verdict_schema import Gain, Outcome, RuleKind, RuleOutcome, Subject, readable
 from components.gate.words import METRIC_NAMES, between, number, signed
 
 # TFMA adds in another order, and an image may be on the edge between two classes.
@@ -40,17 +40,17 @@ def _agreement(evidence: Evidence) -> RuleOutcome:
             metric,
             found := evidence.against_baseline.value(metric, side),
             theirs := evidence.evaluation.metrics[model].get(metric),
-            size,
+            evidence.against_baseline.largest_share,
         )
     ]
     words = "; ".join(wrong) if wrong else "accuracy and log loss of the predictions are those that TFMA found"
     return _verdict_of("evaluation", "predictions agree with TFMA", not wrong, words, num_examples=size)
 
 
-def _is_close(metric: Metric, found: float | None, theirs: float | None, num_examples: int) -> bool:
+def _is_close(metric: Metric, found: float | None, theirs: float | None, share: float) -> bool:
     if found is None or theirs is None:
         return False
-    limit = _MOST_OTHER_ANSWERS / num_examples + 1e-6 if metric == "accuracy" else _MOST_LOG_LOSS_APART * max(1, theirs)
+    limit = _MOST_OTHER_ANSWERS * share + 1e-6 if metric == "accuracy" else _MOST_LOG_LOSS_APART * max(1, theirs)
     return abs(found - theirs) <= limit
 
 
@@ -203,42 +203,6 @@ def floor_rules(comparison: Comparison, side: int, settings: GateSettings, subje
             refuses=not is_passed,
             words=f"its {METRIC_NAMES[metric]} {number(value)} {relation} {floor:.4f}",
         )
-
-
-def budget_rules(facts: ModelFacts, budgets: BudgetSettings, subject: Subject) -> Iterator[RuleOutcome]:
-    """What the exported model may cost."""
-    measured = {row.batch_size: row for row in facts.latency}
-    for batch_size in (1, 32):
-        for share in ("p50", "p95"):
-            limit = getattr(budgets.latency, f"batch_{batch_size}_{share}_ms")
-            row = measured.get(batch_size)
-            what = f"latency, {'1 image' if batch_size == 1 else f'{batch_size} images'}, {share}"
-            yield from _budget(what, getattr(row, f"{share}_ms") if row else None, limit, "ms", subject)
-    yield from _budget("size on disk", facts.size_mib, budgets.size_mib, "MiB", subject)
-    yield from _budget("parameters", facts.num_parameters, budgets.num_parameters, "", subject)
-
-
-def _budget(what: str, value: float | None, limit: float | None, unit: str, subject: Subject) -> Iterator[RuleOutcome]:
-    if limit is None:
-        return
-    outcome: Outcome = "cannot be told" if value is None else "passed" if value <= limit else "failed"
-    shown, most = (f"{part:,.4g} {unit}".rstrip() if unit else f"{part:,.0f}" for part in (value or 0, limit))
-    words = {
-        "cannot be told": f"its {what} could not be measured",
-        "passed": f"its {what} is {shown}, within {most}",
-        "failed": f"its {what} is {shown}, over the budget of {most}",
-    }[outcome]
-    yield RuleOutcome(
-        kind="budget",
-        name=what,
-        subject=subject,
-        value=value,
-        threshold=limit,
-        unit=unit,
-        outcome=outcome,
-        refuses=outcome != "passed",
-        words=words,
-    )
 
 
 def smoke_rule(found: SmokeTest, threshold: float, subject: Subject) -> RuleOutcome:

@@ -1,17 +1,22 @@
-"""The gate from folders to folders, without TFX: predictions, smoke test, verdict, and the model that may go out."""
+"""The gate from folders to folders, without TFX: predictions, verdict, report, and the model that may go out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from components.gate import verdict_schema
 from components.gate.comparison import compare
 from components.gate.evidence import Evaluation, Evidence
-from components.gate.inference import Sample, open_model, predict
+from components.gate.inference import Sample, open_model, predict, read_images
 from components.gate.judge import Stopgap, candidate_rules, is_approved, judge
 from components.gate.predictions import ModelName, Predictions, write_predictions
 from components.gate.production import fingerprint, size_mib
 from components.gate.release import write_release
+from components.gate.report.content import Lineage, ReportContent
+from components.gate.report.galleries import write_galleries
+from components.gate.report.page import page
+from components.gate.report.reading import REPORT_FILE, read_content
 from components.gate.settings import GateSettings
 from components.gate.smoke_test import SmokeTest, smoke_test
 from components.gate.verdict_schema import ModelFacts, Verdict, readable
@@ -31,6 +36,10 @@ class GateJob:
         production: folder of the production model; None where there is none.
         verdict: folder for the verdict, the predictions and the warm-up requests.
         approved_model: folder for what may be pushed; not made where nothing may.
+        training_record: folder of the training record, for the report; None for a report without it.
+        quarantine: folder of the account of the ingestion, likewise.
+        title: of the report.
+        lineage: where all this comes from, for the report.
     """
 
     test_examples: Sequence[str]
@@ -39,6 +48,10 @@ class GateJob:
     production: str | None
     verdict: str
     approved_model: str
+    training_record: str | None = None
+    quarantine: str | None = None
+    title: str = ""
+    lineage: Lineage = field(default_factory=Lineage)
 
 
 def run(job: GateJob, settings: GateSettings, evaluation: Evaluation) -> Verdict:
@@ -62,10 +75,20 @@ def run(job: GateJob, settings: GateSettings, evaluation: Evaluation) -> Verdict
         models = {**evidence.models, "baseline": _facts(folders["baseline"], stopgap.smoke_test)}
         evidence = Evidence(**{**evidence.__dict__, "models": models})
     verdict = judge(evidence, settings, stopgap)
-    if verdict.pushes != "nothing":
-        write_release(folders[verdict.pushes], Path(job.verdict) / FILE_NAME, job.approved_model)
     verdict_schema.write(verdict, job.verdict)
+    content = _explain(verdict, predictions, job)
+    if verdict.pushes != "nothing":
+        warm_up = Path(job.verdict) / FILE_NAME
+        write_release(folders[verdict.pushes], warm_up, content, verdict.pushes, job.approved_model)
     return verdict
+
+
+def _explain(verdict: Verdict, predictions: Predictions, job: GateJob) -> ReportContent:
+    """Writes the report and its gallery beside the verdict."""
+    write_galleries(predictions, partial(read_images, job.test_examples), job.verdict)
+    content = read_content(verdict, job.verdict, job.training_record, job.quarantine, job.title, job.lineage)
+    (Path(job.verdict) / REPORT_FILE).write_text(page(content), "utf-8", "replace")
+    return content
 
 
 def _models(job: GateJob) -> tuple[dict[ModelName, str], str]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.gate.comparison import Comparison, accuracy_gain
+from components.gate.comparison import Comparison
 from components.gate.evidence import Evidence
 from components.gate.settings import GateSettings, SubsetSettings
+from components.gate.statistics.example_weights import num_equal_examples
 from components.gate.statistics.multiplicity import holm
 from components.gate.statistics.proportions import PairedCounts, mcnemar_gain_p_value, superiority_p_value
 from components.gate.verdict_schema import Outcome, RuleKind, RuleOutcome, readable
@@ -77,17 +78,35 @@ def _family(
     comparison: Comparison, other: str, kind: RuleKind, subsets: Sequence[Subset], rule: SubsetSettings, alpha: float
 ) -> Iterator[RuleOutcome]:
     known = [subset for subset in subsets if subset.feature is not None or subset.name in comparison.labels]
-    counts = [comparison.counts(subset.is_member[comparison.rows]) for subset in known]
+    members = [subset.is_member[comparison.rows] for subset in known]
+    counts = [comparison.effective_counts(member) for member in members]
     is_told = [count.num_examples >= rule.min_examples and comparison.is_computable for count in counts]  # type: ignore[operator]
-    told = outcomes_of([count for count, told in zip(counts, is_told, strict=True) if told], rule.margin, alpha)
-    for index, (subset, count) in enumerate(zip(known, counts, strict=True)):
+    told = outcomes_of(
+        [count for count, told in zip(counts, is_told, strict=True) if told],
+        rule.margin,
+        alpha,
+        _weighted_harms(comparison, [member for member, told in zip(members, is_told, strict=True) if told], alpha),
+    )
+    for index, (subset, member) in enumerate(zip(known, members, strict=True)):
         if is_told[index]:
-            yield _told(subset, count, other, kind, rule, *next(told), alpha)
+            yield _told(subset, comparison, member, other, kind, rule, *next(told))
         else:
-            yield _untold(subset, count, other, kind, rule)
+            yield _untold(subset, comparison, member, other, kind, rule)
 
 
-def outcomes_of(counts: Sequence[PairedCounts], margin: float, alpha: float) -> Iterator[tuple[Outcome, float]]:
+def _weighted_harms(
+    comparison: Comparison, members: Sequence[NDArray[np.bool_]], alpha: float
+) -> Sequence[float] | None:
+    """P-values of a loss in each subset, drawn often enough to be small against the level of them all."""
+    if comparison.weights is None:
+        return None
+    num_draws = int(20 * len(members) / alpha)
+    return [comparison.sign_flip_p_value(member, 1, num_draws) for member in members]
+
+
+def outcomes_of(
+    counts: Sequence[PairedCounts], margin: float, alpha: float, harms: Sequence[float] | None = None
+) -> Iterator[tuple[Outcome, float]]:
     """What is known of each subset of one family, and the corrected p-value that says so.
 
     Passed where it is shown not to have lost the margin; else failed where it is shown to have lost at all. Either
@@ -97,12 +116,14 @@ def outcomes_of(counts: Sequence[PairedCounts], margin: float, alpha: float) -> 
         counts: of each subset.
         margin: by how much its accuracy may be lower.
         alpha: level of the family.
+        harms: one-sided p-value of a loss in each subset; None for McNemar's of the counts.
     """
     if not counts:
         return
     gained, lost, size = (np.array(part) for part in zip(*(count.arrays() for count in counts), strict=True))
-    within = holm(superiority_p_value(PairedCounts(gained, lost, size), -margin))
-    harmed = holm(mcnemar_gain_p_value(lost, gained))
+    continuity = np.array([count.continuity for count in counts])
+    within = holm(superiority_p_value(PairedCounts(gained, lost, size, continuity), -margin))
+    harmed = holm(mcnemar_gain_p_value(lost, gained) if harms is None else harms)
     for p_within, p_harmed in zip(within.tolist(), harmed.tolist(), strict=True):
         if p_within <= alpha:
             yield "passed", p_within
@@ -112,33 +133,44 @@ def outcomes_of(counts: Sequence[PairedCounts], margin: float, alpha: float) -> 
             yield "cannot be told", p_within
 
 
-def _untold(subset: Subset, count: PairedCounts, other: str, kind: RuleKind, rule: SubsetSettings) -> RuleOutcome:
+def _untold(
+    subset: Subset,
+    comparison: Comparison,
+    member: NDArray[np.bool_],
+    other: str,
+    kind: RuleKind,
+    rule: SubsetSettings,
+) -> RuleOutcome:
+    size = int(member.sum())
+    worth = ""
+    if comparison.weights is not None:
+        worth = f", which by their weights tell as much as {num_equal_examples(comparison.weights[member]):,.0f} would"
     return RuleOutcome(
         kind=kind,
         name=f"{subset.title} against {other}",
         metric="accuracy",
         subset=subset.title.removeprefix("class "),
         threshold=-rule.margin,
-        num_examples=int(count.arrays()[2]),
+        num_examples=size,
         outcome="cannot be told",
         refuses=rule.if_cannot_be_told == "refuse",
-        words=f"whether {subset.title} has lost against {other} cannot be told from its {int(count.arrays()[2])} test "
-        f"examples; at least {rule.min_examples} are asked for",
+        words=f"whether {subset.title} has lost against {other} cannot be told from its {size} test examples"
+        f"{worth}; at least {rule.min_examples} are asked for",
     )
 
 
 def _told(
     subset: Subset,
-    count: PairedCounts,
+    comparison: Comparison,
+    member: NDArray[np.bool_],
     other: str,
     kind: RuleKind,
     rule: SubsetSettings,
     outcome: Outcome,
     p_value: float,
-    alpha: float,
 ) -> RuleOutcome:
-    gain = accuracy_gain(count, alpha)
-    size = int(count.arrays()[2])
+    gain = comparison.accuracy_gain(member)
+    size = int(member.sum())
     words = {
         "passed": f"{subset.title} has not lost more than {rule.margin:.4f} against {other}",
         "failed": f"{subset.title} has lost against {other}: {signed(gain.value)} on {size:,} test examples",

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from components.gate.comparison import METRICS, Comparison, Side, accuracy_gain, score_interval
+from components.gate.comparison import METRICS, Comparison, Side
 from components.gate.evidence import Evidence
 from components.gate.settings import GateSettings
 from components.gate.statistics.metrics import HIGHER_IS_BETTER, Answers
-from components.gate.statistics.proportions import share_bounds
 from components.gate.subsets import Subset, classes_of, slices_of
 from components.gate.verdict_schema import ClassRow, Interval, MetricRow, Outcome, RuleOutcome, SubsetRow, readable
 from components.gate.words import METRIC_NAMES
@@ -51,7 +50,7 @@ def _top_k(comparison: Comparison, side: Side, k: int) -> float | None:
         return None
     answers = (comparison.ours, comparison.theirs)[side]
     of_truth = answers.scores[np.arange(len(answers.truth)), answers.truth]
-    return float(((answers.scores > of_truth[:, None]).sum(axis=1) < k).mean())
+    return comparison.mean((answers.scores > of_truth[:, None]).sum(axis=1) < k)
 
 
 def class_rows(evidence: Evidence, rules: Sequence[RuleOutcome], settings: GateSettings) -> tuple[ClassRow, ...]:
@@ -99,7 +98,7 @@ def _accuracy_row(evidence: Evidence, subset: Subset, name: str, settings: GateS
         production = None
 
     def part(comparison: Comparison | None, side: Side) -> tuple[float | None, Interval | None]:
-        return _accuracy(comparison, side, subset, settings.alpha) if comparison else (None, None)
+        return _accuracy(comparison, side, subset) if comparison else (None, None)
 
     candidate, frozen, pushed = part(baseline, 0), part(baseline, 1), part(production, 1)
     return MetricRow(
@@ -112,21 +111,16 @@ def _accuracy_row(evidence: Evidence, subset: Subset, name: str, settings: GateS
         production=pushed[0],
         production_interval=pushed[1],
         candidate_on_shared=part(production, 0)[0],
-        gain_over_baseline=accuracy_gain(baseline.counts(subset.is_member[baseline.rows]), settings.alpha),
-        gain_over_production=accuracy_gain(production.counts(subset.is_member[production.rows]), settings.alpha)
-        if production
-        else None,
+        gain_over_baseline=baseline.accuracy_gain(subset.is_member[baseline.rows]),
+        gain_over_production=production.accuracy_gain(subset.is_member[production.rows]) if production else None,
     )
 
 
-def _accuracy(comparison: Comparison, side: Side, subset: Subset, alpha: float) -> tuple[float | None, Interval | None]:
+def _accuracy(comparison: Comparison, side: Side, subset: Subset) -> tuple[float | None, Interval | None]:
     is_member = subset.is_member[comparison.rows]
-    size = int(is_member.sum())
-    if not size or not comparison.is_computable:
+    if not is_member.any() or not comparison.is_computable:
         return None, None
-    num_right = int((comparison.ours, comparison.theirs)[side].is_right[is_member].sum())
-    low, high = share_bounds(num_right, size, alpha)
-    return num_right / size, score_interval(float(low), float(high), alpha)
+    return comparison.accuracy(side, is_member)
 
 
 def _row_of_class(evidence: Evidence, subset: Subset, name: str) -> MetricRow:
@@ -146,7 +140,7 @@ def _precision(comparison: Comparison, side: Side, label: str) -> float | None:
         return None
     answers: Answers = (comparison.ours, comparison.theirs)[side]
     is_called = answers.predicted == comparison.labels.index(label)
-    return float(answers.is_right[is_called].mean()) if is_called.any() else None
+    return comparison.mean(answers.is_right, is_called) if is_called.any() else None
 
 
 def _calibration(comparison: Comparison, side: Side, label: str) -> float | None:
@@ -154,5 +148,5 @@ def _calibration(comparison: Comparison, side: Side, label: str) -> float | None
         return None
     answers: Answers = (comparison.ours, comparison.theirs)[side]
     index = comparison.labels.index(label)
-    share = float((answers.truth == index).mean())
-    return float(answers.scores[:, index].mean(dtype=np.float64) / share) if share else None
+    share = comparison.mean(answers.truth == index)
+    return comparison.mean(answers.scores[:, index]) / share if share else None

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.gate.report import model_card
 from trainer.errors import ThawError
 from trainer.export import is_complete
 from trainer.files import flush
@@ -76,13 +77,17 @@ def _newest(versions: Path) -> Path | None:
 
 
 def _is_same(left: Path, right: Path) -> bool:
-    """Whether two folders hold the same files with the same bytes."""
+    """Whether two folders hold the same files with the same bytes, whatever their model cards say."""
     files = _files(left)
     return files == _files(right) and all(filecmp.cmp(left / name, right / name, shallow=False) for name in files)
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != model_card.FILE_NAME
+    )
 
 
 def _rename_to_next_version(partial: Path, versions: Path) -> Path:

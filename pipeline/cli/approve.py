@@ -7,6 +7,7 @@ from pipeline import root_lock, run_record
 from pipeline.cli import noise
 from pipeline.cli.report import places, print_places
 from pipeline.cli.roots import roots_of
+from pipeline.cli.run import write_report
 from pipeline.cli.screen import console_on
 from pipeline.cli.show import find_run
 from pipeline.config import load_configuration
@@ -30,6 +31,7 @@ def approve(run: str, reason: str, who: str | None, config: Path | None, root: P
         with noise.kept_in(run_dir / LOG_FILE) as screen:
             approved = _approve(record, run_dir, reason.strip(), who or getpass.getuser())
             console = console_on(screen)
+            write_report(console, approved, run_dir)
             console.print("✓ Pushed, though the gate had refused it. Who had it pushed, when and why is on record.")
             print_places(console, places(approved, run_dir))
     return 0

@@ -138,10 +138,14 @@ def _survey(configuration: Configuration, examples: str, transform_graph: str) -
     from trainer.search.survey import survey
     from trainer.training import TrainingData
     from trainer.transform_graph import read_labels
+    from trainer.warm_start.origin import find_origin, open_warm_start
 
     size = configuration.model.image_size_px
     train, evaluated = (open_split(str(Path(examples, f"Split-{split}")), size) for split in ("train", "eval"))
-    data = TrainingData(train=train, eval=evaluated, num_classes=len(read_labels(transform_graph)))
+    labels = read_labels(transform_graph)
+    origin = find_origin(configuration.model.warm_start, configuration.infrastructure.push_destination)
+    warm_start = open_warm_start(origin, configuration.model, labels) if origin is not None else None
+    data = TrainingData(train=train, eval=evaluated, num_classes=len(labels), warm_start=warm_start)
     infrastructure = configuration.infrastructure
     strategy = devices.make_strategy(infrastructure.num_cpu_replicas)
     cache = store_at(infrastructure.cache_folder, infrastructure.cache.max_gib)

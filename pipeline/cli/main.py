@@ -9,14 +9,15 @@ from typing import Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from pipeline.cli.arguments import EXIT_STATUSES_OF_QUESTIONS, OptionalConfig, Root
 from pipeline.cli.exit_status import FAILED, INTERRUPTED, WRONG_USE, Interrupted
+from pipeline.cli.report_commands import compare, report
 from trainer.errors import ConfigurationError, ThawError
 
 _EXIT_STATUSES = (
     "[bold]Exit status[/bold]: 0 pushed · 3 refused by the gate · 2 wrong use or configuration · "
     "1 failed · 130 interrupted"
 )
-_EXIT_STATUSES_OF_QUESTIONS = "[bold]Exit status[/bold]: 0 answered · 2 wrong use or configuration · 1 failed"
 
 app = typer.Typer(
     name="thaw",
@@ -29,9 +30,6 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)]
-OptionalConfig = Annotated[
-    Path | None, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)
-]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -40,10 +38,6 @@ Overrides = Annotated[
         help="Change one key, such as model.phases.1.learning_rate=1e-5. May be given several times.",
         show_default=False,
     ),
-]
-Root = Annotated[
-    Path | None,
-    typer.Option("--root", metavar="DIR", help="Pipeline root whose runs are meant.", show_default=False),
 ]
 
 
@@ -58,7 +52,7 @@ def run(config: Config, overrides: Overrides = None) -> int:
     return command(config, overrides or [])
 
 
-@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+@app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)
 def data(config: Config, overrides: Overrides = None) -> int:
     """Look at the photographs before training on them.
 
@@ -72,7 +66,7 @@ def data(config: Config, overrides: Overrides = None) -> int:
     return command(config, overrides or [])
 
 
-@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+@app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)
 def lr(config: Config, overrides: Overrides = None) -> int:
     """Find a learning rate for each phase.
 
@@ -86,7 +80,20 @@ def lr(config: Config, overrides: Overrides = None) -> int:
     return command(config, overrides or [])
 
 
-@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+@app.command(epilog="[bold]Exit status[/bold]: 0 trained · 2 wrong use or configuration · 1 failed")
+def worker(config: Config, overrides: Overrides = None) -> int:
+    """Train with other machines, one of which runs the pipeline.
+
+    TF_CONFIG names the machines, and says which of them this one is. The one that is the chief runs `thaw run`.
+
+    [bold]Example[/bold]: thaw worker pets.yaml
+    """
+    from pipeline.cli.worker import worker as command
+
+    return command(config, overrides or [])
+
+
+@app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)
 def runs(
     config: OptionalConfig = None,
     root: Root = None,
@@ -103,7 +110,7 @@ def runs(
     return command(config, root, limit)
 
 
-@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+@app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)
 def show(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run as `thaw runs` lists it, or last.")] = "last",
     config: OptionalConfig = None,
@@ -143,7 +150,7 @@ def approve(
     return command(run, reason, who, config, root)
 
 
-@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+@app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)
 def predict(
     model_dir: Annotated[
         Path,
@@ -167,7 +174,7 @@ def predict(
     return command(model_dir, images, as_json)
 
 
-@app.command(epilog=_EXIT_STATUSES_OF_QUESTIONS)
+@app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)
 def config(
     config: OptionalConfig = None,
     overrides: Overrides = None,
@@ -225,6 +232,10 @@ def doctor(
     from pipeline.cli.doctor import doctor as command
 
     return command(config, quick)
+
+
+for _command in (report, compare):
+    app.command(epilog=EXIT_STATUSES_OF_QUESTIONS)(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

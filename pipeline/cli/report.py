@@ -57,11 +57,12 @@ def print_places(console: Console, places: dict[str, str]) -> None:
 
 def metrics_table(verdict: Verdict) -> Table:
     """Candidate against baseline on the test split."""
+    by_weight = "" if verdict.example_weights is None else ", by their weights"
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
-        title=f"On {counted(verdict.num_test_examples, 'test example')}",
+        title=f"On {counted(verdict.num_test_examples, 'test example')}{by_weight}",
         title_justify="left",
         title_style="",
     )
@@ -174,6 +175,13 @@ def _print_verdict(console: Console, record: RunRecord, verdict: Verdict, with_r
 
 
 def places(record: RunRecord, run_dir: Path) -> dict[str, str]:
-    """What a run has made, the pushed model first, then its own record."""
-    ordered = sorted(record.uris.items(), key=lambda item: item[0] != "pushed model")
-    return {**dict(ordered), "run record and log": str(run_dir)}
+    """What a run has made, the pushed model and the report first, then its own record."""
+    others = dict(record.uris)
+    pushed = {name: others.pop(name) for name in ("pushed model",) if name in others}
+    report = run_dir / "report.html"
+    return {
+        **pushed,
+        **({"report": str(report)} if report.is_file() else {}),
+        **others,
+        "run record and log": str(run_dir),
+    }

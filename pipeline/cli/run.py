@@ -16,6 +16,7 @@ from pipeline.cli.exit_status import PUSHED, REFUSED, Interrupted
 from pipeline.cli.next_steps import print_next_steps
 from pipeline.cli.report import places, print_outcome, print_places
 from pipeline.cli.screen import console_on, duration, print_command, short_path
+from pipeline.cli.training_table import print_warm_start
 from pipeline.config import Configuration, load_configuration
 from pipeline.config.places import check_places
 from pipeline.run_record import RunRecord, StepRecord
@@ -43,6 +44,7 @@ def run(config_path: Path, overrides: Sequence[str]) -> int:
         with noise.kept_in(run_dir / run_record.LOG_FILE) as screen:
             console = console_on(screen)
             record = _run(configuration, run_dir, console)
+            write_report(console, record, run_dir)
             _report(console, record, configuration, run_dir)
     return PUSHED if record.status == "pushed" else REFUSED
 
@@ -96,12 +98,24 @@ def _where_the_log_is(run_dir: Path) -> str:
 
 def _report(console: Console, record: RunRecord, configuration: Configuration, run_dir: Path) -> None:
     print_outcome(console, record, with_reasons=False)
+    print_warm_start(console, record)
     print_places(console, places(record, run_dir))
     print_next_steps(console, record, configuration)
     if record.status == "refused":
         console.print("\nAll about it", style="bold")
         print_command(console, "show", record.run_id, "--root", configuration.infrastructure.root)
     console.print(f"\n{record.status.capitalize()} after {duration(record.duration_s)}.")
+
+
+def write_report(console: Console, record: RunRecord, run_dir: Path) -> None:
+    """Writes the report of a run; what is decided and pushed by then stays so, whatever becomes of the page."""
+    from pipeline.reports.run_report import write_run_report
+
+    try:
+        write_run_report(record, run_dir)
+    except Exception:
+        logging.getLogger(__name__).exception("the report could not be written")
+        console.print("! the report could not be written; the log has the stack trace", style="yellow")
 
 
 class _Recorder:
@@ -140,6 +154,8 @@ class _Recorder:
             uris=uris,
             num_examples=outcome.num_examples,
             refused_images=outcome.refused_images,
+            artifact_ids=outcome.artifact_ids,
+            code_sha256=outcome.code_sha256,
         )
         return self._record
 

@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from pipeline.cli.screen import counted
+from components.gate.verdict_schema import readable
+from pipeline.cli.screen import counted, short_path
 from pipeline.cli.search_tables import print_search
 from pipeline.run_record import TRAINING_RECORD, RunRecord
 
 _FILE_NAME = "training.json"
+_NUM_CLASSES_SHOWN = 10
 
 
 def print_training(console: Console, record: RunRecord) -> None:
@@ -26,6 +28,7 @@ def print_training(console: Console, record: RunRecord) -> None:
     console.print(training_table(phases))
     if content.get("baseline"):
         console.print(f"the frozen baseline is the model at the end of {content['baseline']}", style="dim")
+    print_warm_start(console, record)
     for phase in phases:
         print_cache_use(console, phase)
         print_search(console, phase)
@@ -62,6 +65,31 @@ def training_table(phases: list[dict[str, Any]]) -> Table:
             f"{best['eval_accuracy']:.4f}",
         )
     return table
+
+
+def print_warm_start(console: Console, record: RunRecord) -> None:
+    """Prints which model training began with, and what became of its classes; nothing without a warm start."""
+    content = _content(record)
+    for line in _warm_start_lines(content) if content.get("warm_start") else ():
+        console.print(line, markup=False)
+
+
+def _warm_start_lines(content: dict[str, Any]) -> list[str]:
+    found, settings = content["warm_start"], content["settings"]
+    if found["model"] is None:
+        return [f"nothing to begin with has been pushed yet, so training began with weights: {settings['weights']}"]
+    size_px, earlier_px = settings["image_size_px"], found["image_size_px"]
+    resized = f", which was trained at {earlier_px} px, not {size_px}" if size_px != earlier_px else ""
+    classes = [f"  classes {kind}: {_listed(found[kind])}" for kind in ("kept", "new", "dropped")]
+    return [f"training began with the model in {short_path(Path(found['model']))}{resized}", *classes]
+
+
+def _listed(labels: list[str]) -> str:
+    if not labels:
+        return "none"
+    shown = ", ".join(readable(label) for label in labels[:_NUM_CLASSES_SHOWN])
+    num_more = len(labels) - _NUM_CLASSES_SHOWN
+    return f"{len(labels):,} ({shown}{f' and {num_more:,} more in {_FILE_NAME}' if num_more > 0 else ''})"
 
 
 def _what_trains(trainable: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from components.gate.settings import GateSettings
 from components.image_example_gen.settings import IngestionSettings, span_placeholders
 from components.image_example_gen.sources.spans import SpanTemplate
 from pipeline.config.kubeflow import KubeflowSettings
-from trainer.settings import ModelSettings, Settings
+from trainer.settings import LATEST, NO_WARM_START, ModelSettings, Settings
 
 FOLDER = "folder"
 """Key of the validation context that holds the folder which relative paths start from."""
@@ -179,13 +179,18 @@ class Configuration(Settings):
     @field_validator("model", mode="before")
     @classmethod
     def _make_weights_absolute(cls, model: Any, info: ValidationInfo) -> Any:
-        weights = model.get("weights") if isinstance(model, dict) else None
-        if not isinstance(weights, str) or weights in ("imagenet", "none"):
+        if not isinstance(model, dict):
             return model
-        try:
-            return {**model, "weights": str(_absolute(weights, info))}
-        except ValueError as error:
-            raise ValueError(f"weights {weights!r} {error}") from None
+        changes = {}
+        for key, words in (("weights", ("imagenet", "none")), ("warm_start", (LATEST, NO_WARM_START))):
+            value = model.get(key)
+            if not isinstance(value, str) or value in words:
+                continue
+            try:
+                changes[key] = str(_absolute(value, info))
+            except ValueError as error:
+                raise ValueError(f"{key} {value!r} {error}") from None
+        return {**model, **changes}
 
     @field_validator("model")
     @classmethod

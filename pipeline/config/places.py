@@ -64,6 +64,9 @@ def _files(configuration: Configuration) -> Iterator[str]:
     weights = configuration.model.weights_path
     if weights is not None and not weights.is_file():
         yield f"model.weights: there is no file {str(weights)!r}; it may be imagenet, none, or a path"
+    warm_start = configuration.model.warm_start_path
+    if warm_start is not None and not warm_start.is_dir():
+        yield f"model.warm_start: there is no folder {str(warm_start)!r}; it may be none, latest, or an exported model"
 
 
 def _outputs(configuration: Configuration) -> Iterator[str]:

@@ -20,6 +20,10 @@ _TRAINED_SIZES_PX = (96, 128, 160, 192, 224)
 
 def reachable(model: ModelSettings) -> Finding:
     """Whether the weights are there, and the right ones."""
+    if model.warm_start_path is not None:
+        if not model.warm_start_path.is_dir():
+            return problem("weights", f"{model.warm_start_path}: no such folder", "correct model.warm_start")
+        return ok("weights", f"those of the exported model in {model.warm_start_path}")
     if model.weights == "none":
         return warning(
             "weights",

@@ -35,6 +35,8 @@ def _tests_of(path: Path) -> set[str]:
         "docs/decisions/0015-own-training-loop.md",
         "docs/decisions/0017-how-a-step-is-computed.md",
         "docs/decisions/0018-weights-of-examples.md",
+        "docs/decisions/0022-several-machines.md",
+        "docs/decisions/0023-warm-start.md",
     ],
 )
 def test_every_test_that_a_document_names_is_there(document: str) -> None:

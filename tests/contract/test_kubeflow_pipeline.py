@@ -116,7 +116,7 @@ def test_every_step_is_a_container_with_our_command_and_no_resolver(spec: dict[s
 
 def test_drivers_are_named_where_there_are_some(spec: dict[str, Any]) -> None:
     named = {step: list(driver_of(container(spec, step)["args"])) for step in STEPS}
-    assert {step for step, driver in named.items() if driver} == {"ImageExampleGen", "Gate", "Pusher"}
+    assert {step for step, driver in named.items() if driver} == {"ImageExampleGen", "FineTuner", "Gate", "Pusher"}
     assert named["Gate"] == ["components.gate.driver.Driver"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageOps
 
 from examples.digits.make_images import write_images
 
@@ -56,6 +58,20 @@ class Workplace:
 
     def run(self, config: str, *settings: str) -> Finished:
         return execute(self.command(config, *settings))
+
+    @property
+    def warm_settings(self) -> tuple[str, ...]:
+        """Of a short training that begins with the newest version; its push must not depend on a gain."""
+        return (
+            f"data.images={json.dumps(str(self.folder / 'photographs with negatives'))}",
+            "model.warm_start=latest",
+            "model.phases.0.epochs=3",
+            "model.phases.1.epochs=2",
+            "gate.min_gain=null",
+            "gate.baseline_margins={accuracy: 0.2}",
+            "gate.production_margins={accuracy: 0.2}",
+            "gate.classes=null",
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """All run records, oldest first."""
@@ -108,6 +124,17 @@ def good_record(good_run: Finished, workplace: Workplace) -> dict[str, Any]:
 def second_run(good_record: dict[str, Any], workplace: Workplace) -> Finished:
     """The same again, with nothing changed."""
     return workplace.run("config.yaml")
+
+
+@pytest.fixture(scope="session")
+def warm_run(harmful_run: Finished, workplace: Workplace) -> Finished:
+    """A run on the same photographs and those of one class more, which begins with the pushed model."""
+    photographs = workplace.folder / "photographs with negatives"
+    shutil.copytree(workplace.photographs, photographs)
+    (photographs / "negative five").mkdir()
+    for path in sorted((workplace.photographs / "five").glob("1*.png"))[:40]:
+        ImageOps.invert(Image.open(path).convert("L")).save(photographs / "negative five" / path.name)
+    return workplace.run("config.yaml", *workplace.warm_settings)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The embedded example from photographs to a pushed model, and the variant that the gate refuses."""
 
+import html
 import json
 import os
 import signal
@@ -50,6 +51,28 @@ def test_screen_shows_steps_epochs_and_places_but_no_noise(good_run: Finished, g
     assert good_record["uris"]["pushed model"] in good_run.output
     for noise in ("WARNING", "oneDNN", "Traceback", "absl"):
         assert noise not in good_run.output + good_run.errors
+
+
+def test_the_run_has_a_report_and_the_pushed_model_a_card(
+    good_run: Finished, good_record: dict[str, Any], workplace: Workplace
+) -> None:
+    report = workplace.root / "runs" / good_record["run_id"] / "report.html"
+    assert str(report) in good_run.output
+    text = html.unescape(report.read_text("utf-8"))
+    gate = good_record["code_sha256"]["Gate"]
+    verdict_id = good_record["artifact_ids"]["verdict"]
+    for words in (
+        good_record["verdict"]["sentence"],
+        gate,
+        f"<span>{verdict_id}</span>",
+        "From wrong to right",
+        "fine_tune",
+    ):
+        assert words in text
+    assert {"ImageExampleGen", "Transform", "FineTuner", "Evaluator"} <= good_record["code_sha256"].keys()
+    assert (Path(good_record["uris"]["verdict"]) / "report.html").is_file()
+    card = (Path(good_record["uris"]["pushed model"]) / "assets.extra" / "model_card.md").read_text("utf-8")
+    assert "# Model card: digits" in card and "train 646, eval 130, test 120" in card and gate in card
 
 
 def test_second_run_with_nothing_changed_reuses_everything(
@@ -220,3 +243,27 @@ def _python() -> Path:
     import sys
 
     return Path(sys.executable)
+
+
+def test_a_run_with_a_class_more_begins_with_the_pushed_model_and_lists_the_classes(
+    warm_run: Finished, good_record: dict[str, Any], workplace: Workplace
+) -> None:
+    assert warm_run.exit_status == 0, warm_run.output + warm_run.errors
+    uris = workplace.records()[3]["uris"]
+    begun = json.loads(Path(uris["training record"], "training.json").read_text("utf-8"))["warm_start"]
+    assert begun["model"] == str(workplace.served / "1")
+    assert sorted(begun["kept"]) == ["eight", "five", "nine", "seven", "six"] and begun["dropped"] == []
+    assert begun["new"] == ["negative five"]
+    words = " ".join(warm_run.output.split())
+    assert f"classes kept: 5 ({', '.join(begun['kept'])})" in words and "classes new: 1 (negative five)" in words
+    pushed = _exported_variables(good_record["uris"]["candidate model"])
+    baseline = _exported_variables(uris["baseline model"])
+    assert all((baseline[name] == value).all() for name, value in pushed.items() if not name.startswith("head"))
+
+
+def test_after_its_push_the_same_warm_run_reuses_everything(warm_run: Finished, workplace: Workplace) -> None:
+    assert workplace.versions() == ["1", "2"]
+    again = workplace.run("config.yaml", *workplace.warm_settings)
+    assert again.exit_status == 0, again.output + again.errors
+    assert set(states(workplace.records()[4]).values()) == {"reused"}
+    assert workplace.versions() == ["1", "2"]

@@ -41,6 +41,7 @@ class CachedFeed:
         self._model, self._cut, self._global_batch_size = model, cut, global_batch_size
         self._train, self._evaluated = readers
         self._refill, self._held = refill, held
+        self._evaluation: tf.data.Dataset | None = None
         self._dtypes = [spec.dtype for spec in cuts.layout(model, cut)]
 
     def training_batches(self, seed: int, num_epochs: int, first_step: int) -> tf.data.Dataset:
@@ -49,7 +50,9 @@ class CachedFeed:
 
     def evaluation_batches(self) -> tf.data.Dataset:
         """See `Feed`."""
-        return self._evaluated.evaluation_batches(self._global_batch_size)
+        if self._evaluation is None:  # to make a data set anew takes longer than to read a small one
+            self._evaluation = self._evaluated.evaluation_batches(self._global_batch_size)
+        return self._evaluation
 
     def logits(self, values: Any, training: bool) -> tf.Tensor:
         """See `Feed`."""

@@ -94,13 +94,14 @@ def _open(opening: _Opening, store: Store, held: ExitStack) -> CachedFeed:
             for each in choice.wanted:
                 others.enter_context(store.using(each.key))
             _fill(passes, choice.wanted, codecs, check)
-    train = Reader(_entries(store, own.train), setup.data.train)
-    evaluated = Reader(_entries(store, [own.evaluated]), setup.data.eval)
+    train, evaluated = _entries(store, own.train), _entries(store, [own.evaluated])
+    codecs |= {entry.key: entry.codec for entry in (*train, *evaluated)}  # what is made anew is read as it was
+    readers = Reader(train, setup.data.train), Reader(evaluated, setup.data.eval)
 
     def refill() -> None:
         passes.fill_all(own.all, codecs, check)
 
-    return CachedFeed(setup.model, own.cut, (train, evaluated), setup.global_batch_size, why, refill, held.pop_all())
+    return CachedFeed(setup.model, own.cut, readers, setup.global_batch_size, why, refill, held.pop_all())
 
 
 def _candidates(opening: _Opening, own: WantedOfPhase) -> list[Candidate]:

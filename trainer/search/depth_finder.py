@@ -236,14 +236,15 @@ def example_losses(setup: Setup, feed: Feed) -> tuple[Array, Array]:
     def step(batches: Any) -> Any:
         return strategy.run(on_replica, args=next(batches))
 
-    batches = iter(strategy.experimental_distribute_dataset(feed.evaluation_batches()))
+    batches = iter(setup.workers.distribute(feed.evaluation_batches()))
     parts = [step(batches) for _ in range(setup.data.eval.num_batches(setup.global_batch_size))]
-    losses, weights = (
-        np.concatenate(
-            [np.array(local) for part in parts for local in strategy.experimental_local_results(part[column])]
-        )
-        for column in (0, 1)
-    )
+
+    def of_all(column: int) -> Array:
+        """In the order of the batches, and within each of the replicas of all workers."""
+        own = np.stack([np.concatenate(strategy.experimental_local_results(part[column])) for part in parts])
+        return np.swapaxes(setup.workers.gather(own), 0, 1).ravel()
+
+    losses, weights = of_all(0), of_all(1)
     is_real = weights > 0
     return losses[is_real].astype(np.float64), weights[is_real].astype(np.float64)
 

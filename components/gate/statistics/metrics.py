@@ -53,21 +53,29 @@ class Answers:
         return self.predicted == self.truth
 
 
-def weighted(metric: Metric, answers: Answers) -> WeightedMetric:
-    """A metric of these answers, as a function of the examples' weights."""
+def weighted(metric: Metric, answers: Answers, example_weights: Floats | None = None) -> WeightedMetric:
+    """A metric of these answers, as a function of how often each example was drawn.
+
+    Args:
+        metric: which.
+        answers: of a model.
+        example_weights: how much each example counts whenever it is drawn: float64 [examples]; None for all the same.
+    """
+    area_type = np.float32 if example_weights is None else np.float64
     make = {
         "accuracy": lambda: _mean_of(answers.is_right.astype(np.float64)),
         "macro_f1": lambda: _macro_f1(answers),
         "log_loss": lambda: _mean_of(_log_losses(answers)),
-        "auc": lambda: _macro_auc(answers),
+        "auc": lambda: _macro_auc(answers, area_type),
         "calibration_error": lambda: _calibration_error(answers),
     }
-    return make[metric]()
+    compute = make[metric]()
+    return compute if example_weights is None else lambda counts: compute(counts * example_weights)
 
 
-def value_of(metric: Metric, answers: Answers) -> float:
-    """A metric of all examples, each counted once; NaN where it is not defined, such as AUC with one class."""
-    return float(weighted(metric, answers)(np.ones((1, len(answers.truth))))[0])
+def value_of(metric: Metric, answers: Answers, example_weights: Floats | None = None) -> float:
+    """A metric of all examples, each drawn once; NaN where it is not defined, such as AUC with one class."""
+    return float(weighted(metric, answers, example_weights)(np.ones((1, len(answers.truth))))[0])
 
 
 def _mean_of(values: Floats) -> WeightedMetric:
@@ -126,10 +134,15 @@ def _calibration_error(answers: Answers) -> WeightedMetric:
     return compute
 
 
-def _macro_auc(answers: Answers) -> WeightedMetric:
-    """Mean over classes of the area under the curve of each class against the rest; equal scores count a half."""
+def _macro_auc(answers: Answers, area_type: type[np.floating]) -> WeightedMetric:
+    """Mean over classes of the area under the curve of each class against the rest; equal scores count a half.
+
+    Args:
+        answers: of a model.
+        area_type: that pairs are summed in; 32 bits are exact for counts.
+    """
     classes = np.unique(answers.truth)
-    parts = [_area(answers.scores[:, index], answers.truth == index) for index in classes]
+    parts = [_area(answers.scores[:, index], answers.truth == index, area_type) for index in classes]
 
     def compute(weights: Floats) -> Floats:
         total = np.zeros(len(weights))
@@ -145,21 +158,22 @@ def _macro_auc(answers: Answers) -> WeightedMetric:
     return compute
 
 
-def _area(scores: NDArray[np.floating], is_positive: NDArray[np.bool_]) -> WeightedMetric:
+def _area(scores: NDArray[np.floating], is_positive: NDArray[np.bool_], area_type: type[np.floating]) -> WeightedMetric:
     by_pairs = np.count_nonzero(is_positive) <= _MOST_POSITIVES_FOR_PAIRS
-    return _by_pairs(scores, is_positive) if by_pairs else _by_rank(scores, is_positive)
+    return _by_pairs(scores, is_positive, area_type) if by_pairs else _by_rank(scores, is_positive)
 
 
-def _by_pairs(scores: NDArray[np.floating], is_positive: NDArray[np.bool_]) -> WeightedMetric:
+def _by_pairs(
+    scores: NDArray[np.floating], is_positive: NDArray[np.bool_], area_type: type[np.floating]
+) -> WeightedMetric:
     """The share of pairs that are in the right order, as one product of matrices: quick for few positives."""
     positive, negative = scores[is_positive], scores[~is_positive]
 
     def compute(weights: Floats) -> Floats:
-        wins = (positive[:, None] > negative).astype(np.float32)
+        wins = (positive[:, None] > negative).astype(area_type)
         wins += 0.5 * (positive[:, None] == negative)
         of_positives, of_negatives = weights[:, is_positive], weights[:, ~is_positive]
-        # Counts and halves: exact in 32 bits.
-        won = of_positives.astype(np.float32) @ wins
+        won = of_positives.astype(area_type) @ wins  # of counts and halves: exact in 32 bits
         num_pairs = of_positives.sum(axis=1) * of_negatives.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.einsum("rn,rn->r", won, of_negatives) / num_pairs, np.float64)

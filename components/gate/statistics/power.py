@@ -58,7 +58,7 @@ class Design:
         return math.ceil(math.log2(1 / self.alpha)) / self.num_examples if self.continuity else 0.0
 
 
-def accuracy_spread(num_gained: int, num_lost: int, num_examples: int) -> float:
+def accuracy_spread(num_gained: float, num_lost: float, num_examples: float) -> float:
     """`Design.spread` of a difference of accuracies, from the share of examples on which the models differ.
 
     One example on which they differ and one on which they do not are added: that none was seen does not mean that there

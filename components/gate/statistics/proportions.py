@@ -22,11 +22,14 @@ class PairedCounts:
         num_gained: examples on which the first model alone is right, number or array.
         num_lost: examples on which the second alone is right.
         num_examples: all examples, at least one.
+        continuity: by how many of them bounds and tests are moved; less than 1 where they count by weights, and one is
+            less than a whole example of those that would tell as much.
     """
 
     num_gained: ArrayLike
     num_lost: ArrayLike
     num_examples: ArrayLike
+    continuity: ArrayLike = 1.0
 
     def arrays(self) -> tuple[Floats, Floats, Floats]:
         """The three as floats of one shape."""
@@ -51,7 +54,7 @@ def superiority_p_value(counts: PairedCounts, threshold: ArrayLike) -> Floats:
     """
     gained, lost, size = counts.arrays()
     limit = np.broadcast_to(np.asarray(threshold, np.float64), size.shape)
-    excess = gained - lost - size * limit - 1
+    excess = gained - lost - size * limit - np.asarray(counts.continuity)
     deviation = _restricted_deviation(gained, lost, size, limit)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(deviation > 0, excess / deviation, np.where(excess > 0, np.inf, -np.inf))
@@ -62,7 +65,7 @@ def gain_bounds(counts: PairedCounts, alpha: float) -> tuple[Floats, Floats]:
     """Bounds of the gain, each of which alone fails with probability at most `alpha`: where `superiority_p_value`,
     and its mirror image, pass `alpha`."""
     gained, lost, size = counts.arrays()
-    return _lower_bound(counts, alpha), -_lower_bound(PairedCounts(lost, gained, size), alpha)
+    return _lower_bound(counts, alpha), -_lower_bound(PairedCounts(lost, gained, size, counts.continuity), alpha)
 
 
 def _lower_bound(counts: PairedCounts, alpha: float) -> Floats:

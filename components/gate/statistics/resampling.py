@@ -24,13 +24,13 @@ class Replicates:
         value: on the test set itself; NaN where it is not defined.
         drawn: float64 [resamples], in bootstrap resamples.
         left_out: float64 [groups], with one group of examples left out at a time.
-        num_examples: of the test set.
+        num_examples: of the test set; where they count by weights, how many equal ones tell as much.
     """
 
     value: float
     drawn: Floats
     left_out: Floats
-    num_examples: int
+    num_examples: float
 
     def minus(self, other: "Replicates") -> "Replicates":
         """The difference of two statistics in the same resamples."""
@@ -50,7 +50,11 @@ class Replicates:
 
 
 def bootstrap(
-    statistics: Mapping[Key, WeightedMetric], num_examples: int, num_resamples: int, seed: int
+    statistics: Mapping[Key, WeightedMetric],
+    num_examples: int,
+    num_resamples: int,
+    seed: int,
+    num_equal_examples: float | None = None,
 ) -> dict[Key, Replicates]:
     """Computes all statistics in the same resamples of the examples.
 
@@ -59,11 +63,13 @@ def bootstrap(
         num_examples: of the test set.
         num_resamples: how many to draw.
         seed: the same seed and size give the same resamples.
+        num_equal_examples: see `Replicates.num_examples`; None where all examples count alike.
     """
     whole = _compute(statistics, iter([np.ones((1, num_examples))]))
     drawn = _compute(statistics, _draws(num_examples, num_resamples, seed))
     left_out = _compute(statistics, _leave_outs(num_examples))
-    return {key: Replicates(float(whole[key][0]), drawn[key], left_out[key], num_examples) for key in statistics}
+    size = num_examples if num_equal_examples is None else num_equal_examples
+    return {key: Replicates(float(whole[key][0]), drawn[key], left_out[key], size) for key in statistics}
 
 
 def _compute(statistics: Mapping[Key, WeightedMetric], chunks: Iterator[Floats]) -> dict[Key, Floats]:

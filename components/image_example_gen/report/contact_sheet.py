@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.image_example_gen.report.content import Tone
+from components.pages.rendering import printable
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -142,11 +143,6 @@ def wrapped(text: str, font: "ImageFont.FreeTypeFont", width_px: float) -> list[
         else:
             lines.append(shortened(word, font, width_px))
     return lines
-
-
-def printable(text: str) -> str:
-    """The text with what cannot be shown (line ends, control characters, bytes that are no text) as a sign."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 @lru_cache(maxsize=4)

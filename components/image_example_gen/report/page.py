@@ -1,6 +1,5 @@
 """The report as one HTML page that needs nothing else: pictures inside, no script, nothing from elsewhere."""
 
-import base64
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from components.image_example_gen.report.contact_sheet import printable
 from components.image_example_gen.report.content import DataReport
+from components.pages.rendering import render
 
 MAX_REFUSED_LISTED = 200
 _TEMPLATE = "page.html.j2"
@@ -40,18 +37,7 @@ class BalanceRow:
 
 def page(report: DataReport) -> str:
     """The page, as HTML in UTF-8."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )
-    environment.filters.update(data_url=data_url, thousands=lambda number: f"{number:,}")
-    return environment.get_template(_TEMPLATE).render(_values(report))
+    return render(Path(__file__).parent / "templates", _TEMPLATE, _values(report))
 
 
 def _values(report: DataReport) -> dict[str, Any]:
@@ -102,11 +88,6 @@ def _balance(split: str, counts: Mapping[str, int], totals: Mapping[str, int]) -
     }
     label = max(points, key=lambda name: round(abs(points[name]), 6), default="")
     return BalanceRow(split, num_here, 100 * num_here / (num_all or 1), label, points.get(label, 0.0))
-
-
-def data_url(png: bytes) -> Markup:
-    """The picture as an address that holds it; ready for HTML, so that nobody looks for odd characters in it."""
-    return Markup(f"data:image/png;base64,{base64.b64encode(png).decode()}")
 
 
 def size_chart(sizes_px: Sequence[tuple[int, int]]) -> bytes:

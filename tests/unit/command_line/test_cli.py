@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import Thaw
 
-COMMANDS = ("run", "runs", "show", "predict", "config", "doctor")
+COMMANDS = ("run", "worker", "runs", "show", "report", "compare", "predict", "config", "doctor")
 
 
 def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:
@@ -66,6 +66,7 @@ def test_help_of_each_command_has_an_example_and_the_exit_statuses(thaw: Thaw, c
     [
         (["nix"], "thaw: no such command 'nix'; `thaw --help` explains\n"),
         (["run"], "thaw: missing argument 'CONFIG'; `thaw run --help` explains\n"),
+        (["worker", "config.yaml"], "thaw: TF_CONFIG names no other machine, so there is nothing to join\n"),
         (["run", "nix.yaml"], "thaw: there is no file nix.yaml; the folder holds config.yaml\n"),
         (["run", "config.yaml", "--nix"], "thaw: no such option: --nix; `thaw run --help` explains\n"),
         (["run", "config.yaml", "--set", "model.sed=1"], "  model.sed: no such key; nearest: seed; "),

@@ -64,7 +64,7 @@ def test_pushed_run_shows_both_models_the_verdict_the_places_and_what_to_type_ne
     lines = done.stdout.splitlines()
     assert "1,000 examples of 1 class: train 700 · eval 150 · test 150" in lines
     assert "3 photographs refused: empty 1 · truncated 2" in lines
-    assert "On 270 test examples" in [line.rstrip() for line in lines]
+    assert "On 270 test examples, by their weights" in [line.rstrip() for line in lines]
     assert ["accuracy", "0.9620", "0.9210", "+0.0410", "+0.0240", "…", "+0.0580", "0.9580"] in [
         line.split() for line in lines
     ]

@@ -38,6 +38,9 @@ def test_relative_paths_start_at_the_folder_of_the_file(config_path: Path, tmp_p
     assert configuration.data.images == str(tmp_path / "photo graphs ü")
     assert configuration.infrastructure.root == tmp_path / "runs" / "shapes"
     assert configuration.model.weights == str(tmp_path / "w.h5")
+    warm = load_configuration(config_path, ["model.warm_start=serving/7"]).model
+    assert warm.warm_start_path == tmp_path / "serving" / "7"
+    assert load_configuration(config_path, ["model.warm_start=latest"]).model.warm_start_path is None
 
 
 def test_relative_paths_start_at_the_folder_of_the_file_also_through_a_link(config_path: Path, tmp_path: Path) -> None:
@@ -155,6 +158,7 @@ def test_missing_section_is_told(edited: Edit) -> None:
         ("data.records.shape=[2, 2, 2]", "data.records.shape: [2, 2, 2] must be height, width and channels"),
         ("infrastructure.root=gs://b/r", "infrastructure.root: 'gs://b/r' must be a local path"),
         ("model.weights=gs://b/w.h5", "model: weights 'gs://b/w.h5' must be a local path"),
+        ("model.warm_start=gs://b/7", "model: warm_start 'gs://b/7' must be a local path"),
         ("infrastructure.num_cpu_replicas=0", "infrastructure.num_cpu_replicas: 0 must be at least 1"),
         ("infrastructure.gpus=[0, 0]", "infrastructure: gpus is [0, 0]; name each once"),
         ("model.compute.num_micro_batches=7", "cannot be split into 7 equal parts"),

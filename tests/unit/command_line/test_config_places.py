@@ -94,9 +94,20 @@ def test_missing_span_is_told_with_the_nearest(config_path: Path) -> None:
 
 
 def test_all_that_is_missing_is_told_at_once(config_path: Path) -> None:
-    settings = ("model.weights=w.h5", f"model.weights_sha256={'a' * 64}", "data.schema=s.pbtxt", "data.images=nix")
+    settings = (
+        "model.weights=w.h5",
+        f"model.weights_sha256={'a' * 64}",
+        "data.schema=s.pbtxt",
+        "data.images=nix",
+        "model.warm_start=serving/7",
+    )
     message = told(config_path, *settings)
-    for key in ("data.images: ", "model.weights: there is no file", "data.schema: there is no file"):
+    missing = (
+        "model.weights: there is no file",
+        "data.schema: there is no file",
+        "model.warm_start: there is no folder",
+    )
+    for key in ("data.images: ", *missing):
         assert key in message
 
 

@@ -57,6 +57,11 @@ def test_a_plan_may_be_chosen_by_name_and_changed_on_the_command_line(config_pat
     assert chosen[4].epochs == 2
 
 
+def test_a_plan_that_would_destroy_the_model_it_begins_with_is_refused(config_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"would destroy the weights of model\.warm_start"):
+        load_configuration(config_path, ["model.phases=from_scratch", "model.warm_start=latest"])
+
+
 def test_without_phases_the_plan_is_two_phase(config_path: Path, tmp_path: Path) -> None:
     raw = yaml.safe_load(config_path.read_text(encoding="utf-8"))
     del raw["model"]["phases"]

@@ -61,3 +61,35 @@ def test_a_run_without_a_readable_training_record_is_shown_without_it(tmp_path: 
         (tmp_path / "training.json").write_text(content)
     assert printed(tmp_path) == ""
     assert printed(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        ({"model": None}, ["nothing to begin with has been pushed yet, so training began with weights: imagenet"]),
+        (
+            {
+                "model": "/served/7",
+                "image_size_px": 160,
+                "kept": [f"class {number}" for number in range(12)],
+                "new": ["\udce9tage"],
+                "dropped": [],
+            },
+            [
+                "training began with the model in /served/7, which was trained at 160 px, not 224",
+                "  classes kept: 12 (class 0, class 1, class 2, class 3, class 4, class 5, class 6, class 7, class 8, "
+                "class 9 and 2 more in training.json)",
+                "  classes new: 1 (\\xe9tage)",
+                "  classes dropped: none",
+            ],
+        ),
+    ],
+    ids=["nothing pushed yet", "another size and class"],
+)
+def test_what_training_began_with_is_told_with_what_became_of_the_classes(
+    found: dict[str, Any], lines: list[str], tmp_path: Path
+) -> None:
+    settings = {"weights": "imagenet", "image_size_px": 224}
+    content = {"phases": [phase("head", [])], "settings": settings, "warm_start": found}
+    (tmp_path / "training.json").write_text(json.dumps(content))
+    assert printed(tmp_path).splitlines()[-len(lines) :] == lines

@@ -37,10 +37,13 @@ def predictions_of(
     labels: Mapping[ModelName, tuple[str, ...]] | None = None,
     features: Mapping[str, Sequence[str]] | None = None,
     truth_labels: tuple[str, ...] = LABELS,
+    weights: np.ndarray | None = None,
 ) -> Predictions:
     names = [truth_labels[index] for index in truth]
     paths = [f"{label}/{number}.png" for number, label in enumerate(names)]
-    examples = TestExamples(names, paths, [f"{number:x}" for number in range(len(names))], features or {})
+    digests = [f"{number:x}" for number in range(len(names))]
+    counted = None if weights is None else weights.tolist()
+    examples = TestExamples(names, paths, digests, features or {}, counted)
     models = {name: ModelPredictions((labels or {}).get(name, LABELS), rows) for name, rows in scores.items()}
     return Predictions(examples, models)
 

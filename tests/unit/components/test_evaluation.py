@@ -24,6 +24,8 @@ class Material:
 
     models: dict[str, str]
     examples: Path
+    weighted_examples: Path
+    weights: np.ndarray
     labels: tuple[str, ...]
     truth: np.ndarray
     scores: dict[str, np.ndarray]
@@ -56,7 +58,9 @@ def material(
         signature = tf.saved_model.load(serving).signatures[SERVING_SIGNATURE]
         scores[name] = signature(images=tf.constant([content for content, _ in digit_files]))["scores"].numpy()
     write_examples(folder / "examples" / "Split-test", digit_files)
-    return Material(models, folder / "examples", labels, truth, scores)
+    weights = np.where(truth == 2, 3.0, np.arange(len(truth)) % 4 / 2)
+    write_examples(folder / "weighted" / "Split-test", digit_files, weights)
+    return Material(models, folder / "examples", folder / "weighted", weights, labels, truth, scores)
 
 
 def fit_head(model: Any, digit_files: list[tuple[bytes, str]], truth: np.ndarray, last_class_wins: bool) -> None:
@@ -80,14 +84,16 @@ def fit_head(model: Any, digit_files: list[tuple[bytes, str]], truth: np.ndarray
     model.head.bias.assign(fitted.intercept_ - np.array([0, 0, handicap]))
 
 
-def write_examples(folder: Path, digit_files: list[tuple[bytes, str]]) -> None:
+def write_examples(folder: Path, digit_files: list[tuple[bytes, str]], weights: np.ndarray | None = None) -> None:
     import tensorflow as tf
 
     folder.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(folder / "images-0")) as writer:
-        for content, label in digit_files:
+        for number, (content, label) in enumerate(digit_files):
             values = {"image": content, "label": label.encode()}
-            features = {key: {"bytes_list": {"value": [value]}} for key, value in values.items()}
+            features: dict[str, Any] = {key: {"bytes_list": {"value": [value]}} for key, value in values.items()}
+            if weights is not None:
+                features["weight"] = {"float_list": {"value": [weights[number]]}}
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
 
 
@@ -98,7 +104,12 @@ Evaluate = Callable[..., tuple[str, Any]]
 def evaluate(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Evaluate:
     """Runs our Evaluator's executor; returns the evaluation's folder and the blessing artifact."""
 
-    def run(settings: EvaluationSettings, candidate: str = "candidate", baseline: str = "baseline") -> tuple[str, Any]:
+    def run(
+        settings: EvaluationSettings,
+        candidate: str = "candidate",
+        baseline: str = "baseline",
+        test_split: Path = material.examples,
+    ) -> tuple[str, Any]:
         from tfx.dsl.components.base import base_beam_executor
         from tfx.types import artifact_utils, standard_artifacts
 
@@ -108,7 +119,7 @@ def evaluate(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Ev
         examples, evaluation = standard_artifacts.Examples(), standard_artifacts.ModelEvaluation()
         blessing = standard_artifacts.ModelBlessing()
         models = [standard_artifacts.Model(), standard_artifacts.Model()]
-        uris = (str(material.examples), str(folder / "evaluation"), str(folder / "blessing"))
+        uris = (str(test_split), str(folder / "evaluation"), str(folder / "blessing"))
         for artifact, uri in zip((examples, evaluation, blessing), uris, strict=True):
             artifact.uri = uri
         for number, (artifact, name) in enumerate(zip(models, (candidate, baseline), strict=True)):
@@ -168,3 +179,41 @@ def test_a_model_below_the_floor_is_marked_as_not_blessed(evaluate: Evaluate) ->
 def test_an_incomplete_model_is_refused_in_words(evaluate: Evaluate, tmp_path: Path) -> None:
     with pytest.raises(ThawError, match=r"no complete SavedModel in .*run FineTuner again"):
         evaluate(SETTINGS, candidate=str(tmp_path))
+
+
+def test_tfmas_figures_and_ours_are_by_weight(evaluate: Evaluate, material: Material) -> None:
+    """The baseline never names the last class, whose examples are the heaviest."""
+    from sklearn import metrics
+
+    from components.gate.inference import predict
+    from components.gate.statistics.metrics import Answers, value_of
+
+    models = {name: f"{folder}/Format-Serving" for name, folder in material.models.items()}
+    ours, _ = predict(models, [str(path) for path in (material.weighted_examples / "Split-test").iterdir()])  # type: ignore[arg-type]
+    assert ours.examples.weights == material.weights.tolist()
+    uri, _ = evaluate(SETTINGS, test_split=material.weighted_examples)
+    for name in ("candidate", "baseline"):
+        found = read_metrics(uri, name)
+        predicted = material.scores[name].argmax(axis=-1)
+        accuracy = metrics.accuracy_score(material.truth, predicted, sample_weight=material.weights)
+        assert abs(accuracy - metrics.accuracy_score(material.truth, predicted)) > 0.01
+        assert found["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+        answers = Answers(material.truth, ours.models[name].scores)  # type: ignore[index]
+        for metric, within in (("accuracy", 1e-6), ("log_loss", 1e-4), ("auc", 1e-2)):
+            assert found[metric] == pytest.approx(value_of(metric, answers, material.weights), rel=within), metric  # type: ignore[arg-type]
+
+
+def test_a_test_split_in_which_nothing_counts_is_told(evaluate: Evaluate, material: Material, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    from components.gate.inference import predict
+
+    (file,) = (material.weighted_examples / "Split-test").iterdir()
+    record = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
+    (tmp_path / "Split-test").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "Split-test" / "images-0")) as writer:
+        writer.write(record)  # the first example is of weight 0
+    with pytest.raises(ThawError, match="every example of the test split has the weight 0"):
+        evaluate(SETTINGS, test_split=tmp_path)
+    with pytest.raises(ThawError, match="every example of the test split has the weight 0"):
+        predict({}, [str(tmp_path / "Split-test" / "images-0")])

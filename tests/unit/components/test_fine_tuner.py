@@ -10,8 +10,9 @@ from tfx.types import standard_artifacts
 from components.fine_tuner import cache_place
 from components.fine_tuner.cache_place import CachePlace
 from components.fine_tuner.component import FineTuner
-from components.fine_tuner.executor import CheckpointPlaces, checkpoint_places
+from components.fine_tuner.executor import CheckpointPlaces, checkpoint_places, job_file
 from trainer.activation_cache.store import Store
+from trainer.errors import ThawError
 from trainer.settings import ModelSettings
 
 pytestmark = pytest.mark.slow  # TFX takes half a minute to import
@@ -70,6 +71,17 @@ def test_checkpoints_lie_where_the_configuration_says(stated: str, tmp_path: Pat
         assert Path(str(found.folder)).parent == Path(stated) and found.store is None
     else:
         assert str(found.store).startswith(f"{stated}/")
+
+
+def test_other_machines_find_the_job_in_one_place(tmp_path: Path) -> None:
+    """`thaw worker` knows the root alone."""
+    expected = tmp_path / "artifacts" / "FineTuner" / ".system" / "worker_job.json"
+    assert job_file(str(tmp_path / "artifacts" / "FineTuner" / "training_record" / "9")) == expected
+
+
+def test_several_machines_need_a_mounted_file_system() -> None:
+    with pytest.raises(ThawError, match=r"TF_CONFIG names several machines, .*outputs go to gs://bucket"):
+        job_file("gs://bucket/pipeline/FineTuner/training_record/9")
 
 
 def properties_of(**changes: Any) -> dict[str, Any]:

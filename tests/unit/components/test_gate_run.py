@@ -1,6 +1,7 @@
 """The gate on real SavedModels and real examples: predictions, smoke test, release, production, and mutants."""
 
 import dataclasses
+import html
 import json
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from components.gate import inference, smoke_test, verdict_schema, warm_up
 from components.gate.evidence import Evaluation
 from components.gate.predictions import Predictions, read_predictions
 from components.gate.production import find_production, fingerprint
+from components.gate.report.galleries import read_galleries, small_file
 from components.gate.run import GateJob, run
 from components.gate.settings import GateSettings, SubsetSettings
 from components.gate.statistics.metrics import Answers, value_of
@@ -167,6 +169,25 @@ def test_the_model_in_a_process_of_its_own_is_measured(approved: tuple[Verdict, 
     latency = {row.batch_size: row for row in approved[0].models["candidate"].latency}
     assert latency.keys() == {1, 32}
     assert all(0 < row.p50_ms <= row.p95_ms and row.num_requests >= 5 for row in latency.values())
+
+
+def test_report_and_gallery_lie_beside_the_verdict_with_the_very_photographs(
+    approved: tuple[Verdict, Path], material: Material, digit_files: list[tuple[bytes, str]]
+) -> None:
+    found, folder = approved
+    assert found.sentence in html.unescape((folder / "report.html").read_text("utf-8"))
+    (gained,) = [item for item in read_galleries(folder) if item.change == "gained"]
+    assert gained.num_all == found.mcnemar_baseline.num_gained > 0  # type: ignore[union-attr]
+    for item in gained.photographs:
+        number = int(item.path.rpartition("/")[2].removesuffix(".png"))
+        content, label = digit_files[number]
+        assert item.label == item.after.label == label != item.before.label
+        assert item.picture == small_file(content)
+
+
+def test_what_is_released_has_its_card_with_it(approved: tuple[Verdict, Path]) -> None:
+    card = (approved[1] / "approved" / "Format-Serving" / warm_up.EXTRA_ASSETS / "model_card.md").read_text("utf-8")
+    assert approved[0].models["candidate"].sha256 in card and "the fine-tuned model" in card
 
 
 def test_the_release_is_the_candidate_with_warm_up_requests_that_it_answers(

@@ -166,3 +166,16 @@ def test_what_a_killed_publisher_left_is_removed_after_a_day(model: str, tmp_pat
     publish(model, str(tmp_path / "serving"))
     assert not old.exists()
     assert recent.exists()
+
+
+def test_a_model_that_is_served_already_is_not_pushed_again_for_another_card(model: str, tmp_path: Path) -> None:
+    card = Path(model, "assets.extra", "model_card.md")
+    card.parent.mkdir()
+    card.write_text("measured in 2.1 ms")
+    destination = tmp_path / "serving"
+    assert publish(model, str(destination)).is_new
+    card.write_text("measured in 2.2 ms")
+    assert not publish(model, str(destination)).is_new
+    assert (destination / "1" / "assets.extra" / "model_card.md").read_text() == "measured in 2.1 ms"
+    Path(model, "assets.extra", "tf_serving_warmup_requests").write_text("other requests")
+    assert publish(model, str(destination)).folder.name == "2"

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -23,7 +24,7 @@ FORMAT = RowFormat((tf.TensorSpec([4], tf.float32),))
 
 def built(**changes: Any) -> tuple[Classifier, Any]:
     model_settings = compute.resolve(settings(**changes), make_strategy(1))
-    tf.keras.utils.set_random_seed(model_settings.seed)
+    keras.utils.set_random_seed(model_settings.seed)
     return build_classifier(model_settings, 3), model_settings
 
 
