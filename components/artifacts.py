@@ -1,23 +1,25 @@
-"""Artifact types of our own."""
+"""Artifact types of our own.
+
+Kubeflow asks for names with a namespace, and its TFX compiler for types without properties of their own: what they tell
+is in custom properties.
+"""
 
 from tfx.types import artifact
 
 
 class Quarantine(artifact.Artifact):
-    """The account of an ingestion: `summary.json`, and `refused.jsonl` with a line per refused file."""
+    """The account of an ingestion: `summary.json`, and `refused.jsonl` with a line per refused file.
 
-    TYPE_NAME = "ImageQuarantine"
-    PROPERTIES = {
-        "num_accepted": artifact.Property(type=artifact.PropertyType.INT),
-        "num_refused": artifact.Property(type=artifact.PropertyType.INT),
-    }
+    Custom properties: `num_accepted`, `num_refused`.
+    """
+
+    TYPE_NAME = "thaw.ImageQuarantine"
 
 
 class Verdict(artifact.Artifact):
-    """The gate's decision: `verdict.json`, its report, the predictions that it rests on, warm-up requests."""
+    """The gate's decision: `verdict.json`, its report, the predictions that it rests on, warm-up requests.
 
-    TYPE_NAME = "GateVerdict"
-    PROPERTIES = {
-        "approved": artifact.Property(type=artifact.PropertyType.INT),
-        "sentence": artifact.Property(type=artifact.PropertyType.STRING),
-    }
+    Custom properties: `approved`, `pushes`, `sentence`.
+    """
+
+    TYPE_NAME = "thaw.GateVerdict"

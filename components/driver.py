@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tfx import types
 from tfx.dsl.components.base import base_driver
 from tfx.orchestration import data_types_utils, metadata
 from tfx.orchestration.portable import base_driver as portable_base_driver
@@ -16,15 +17,18 @@ class PropertyDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
         base_driver.BaseDriver.__init__(self, metadata_handle)
         portable_base_driver.BaseDriver.__init__(self, metadata_handle)
 
-    def more_properties(self, exec_properties: dict[str, Any]) -> dict[str, str]:
-        """What to add to the execution properties."""
+    @classmethod
+    def more_properties(
+        cls, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
+    ) -> dict[str, str]:
+        """What to add to the execution properties; needs no metadata, so that Kubeflow's entrypoint can ask, too."""
         raise NotImplementedError
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """TFX's entry point."""
-        properties = execution_info.exec_properties
+        inputs, properties = execution_info.input_dict, execution_info.exec_properties
         result = driver_output_pb2.DriverOutput()
-        for name, value in {**properties, **self.more_properties(properties)}.items():
+        for name, value in {**properties, **self.more_properties(inputs, properties)}.items():
             if value is not None:
                 data_types_utils.set_metadata_value(result.exec_properties[name], value)
         return result

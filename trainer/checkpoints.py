@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from trainer.checkpoint_store import DIGESTS, CheckpointStore
 from trainer.errors import ThawError
 from trainer.files import flush, sha256_of
 from trainer.replicas import Array
 
 _PREFIX = "checkpoint-"
 _BEING_WRITTEN = ".being-written-"
-_STATE, _ARRAYS, _DIGESTS = "state.json", "arrays.npz", "sha256.json"
+_STATE, _ARRAYS, _DIGESTS = "state.json", "arrays.npz", DIGESTS
 _NUM_KEPT = 2
 
 
@@ -38,21 +39,29 @@ class Checkpoint:
 class CheckpointFolder:
     """The checkpoints of one training; the last two are kept, so that one may be damaged.
 
-    It is written to a local or mounted file system, by one process at a time.
+    It is written to a local or mounted file system, by one process at a time; where that is lost with the machine, a
+    store keeps copies.
     """
 
-    def __init__(self, folder: Path, training: str) -> None:
+    def __init__(self, folder: Path, training: str, store: CheckpointStore | None = None) -> None:
         """Makes the folder, and takes away what a killed process left half written.
 
         Args:
             folder: where they lie.
             training: digest of everything that decides the result; checkpoints with another one are left alone.
+            store: gets a copy of each checkpoint; what it has is fetched first.
+
+        Raises:
+            ThawError: the store cannot be reached.
         """
         self.folder = folder
         self._training = training
         folder.mkdir(parents=True, exist_ok=True)
         for leftover in folder.glob(f"{_BEING_WRITTEN}*"):
             shutil.rmtree(leftover)
+        self._store = store
+        if store is not None:
+            store.fetch(folder)
         self._own: list[Path] = []
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -74,8 +83,15 @@ class CheckpointFolder:
         temporary.rename(path)
         flush(self.folder)
         self._own.append(path)
+        if self._store is not None:
+            self._store.put(path)
         while len(self._own) > _NUM_KEPT:
-            shutil.rmtree(self._own.pop(0))
+            self._remove(self._own.pop(0))
+
+    def _remove(self, path: Path) -> None:
+        shutil.rmtree(path)
+        if self._store is not None:
+            self._store.remove(path.name)
 
     def latest(self) -> Checkpoint | None:
         """The newest checkpoint of this training that is whole; None where there is none.

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from trainer import compute, devices, freeze_contract
 from trainer.activation_cache.store import NO_STORE, NoStore, Store
+from trainer.checkpoint_store import CheckpointStore
 from trainer.classifier import Classifier
 from trainer.datasets import open_split
 from trainer.export import export
@@ -39,6 +40,8 @@ class TrainingJob:
             one's models.
         checkpoints: where a training that is killed can be gone on with; removed when all else is written. None for no
             checkpoints.
+        checkpoint_store: URI of a folder in an object store that gets copies of them, for machines whose disks do not
+            outlive them. What is there at the end stays: whether the result is safe is not known here.
         cache: where activations of frozen layers are kept, shared with other trainings.
     """
 
@@ -49,6 +52,7 @@ class TrainingJob:
     baseline_model: str
     training_record: str
     checkpoints: str | None = None
+    checkpoint_store: str | None = None
     cache: Store | NoStore = NO_STORE
     warm_start: str | None = None
     training_sha256: str = ""
@@ -105,9 +109,10 @@ def train_on(strategy: tf.distribute.Strategy, job: TrainingJob, settings: Model
         freeze_contract.check_export(model, folder)
         save(model, settings, labels, folder, job.training_sha256)
 
+    store = CheckpointStore(job.checkpoint_store) if job.checkpoint_store is not None else None
     on_baseline = partial(export_to, job.baseline_model)
     model, phases = fine_tune(
-        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, job.cache
+        settings, data, strategy, on_baseline, record / TENSORBOARD_FOLDER, checkpoints, job.cache, store
     )
     export_to(job.model, model)
     if workers.is_chief:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer import checkpoints
+from trainer.checkpoint_store import CheckpointStore
 from trainer.checkpoints import Checkpoint, CheckpointFolder
 from trainer.replicas import Array
 from trainer.workers import Workers
@@ -19,10 +20,10 @@ class SharedCheckpoints:
         folder: where they lie.
     """
 
-    def __init__(self, folder: Path, training: str, workers: Workers) -> None:
+    def __init__(self, folder: Path, training: str, workers: Workers, store: CheckpointStore | None = None) -> None:
         """See `trainer.checkpoints.CheckpointFolder`."""
         self.folder, self._workers = folder, workers
-        self._own = CheckpointFolder(folder, training) if workers.is_chief else None
+        self._own = CheckpointFolder(folder, training, store) if workers.is_chief else None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Writes the chief's state, and of the others what they have otherwise; returns on all when it is written."""

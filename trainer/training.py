@@ -21,6 +21,7 @@ from trainer import (
     training_state,
 )
 from trainer.activation_cache.store import NO_STORE, NoStore, Store
+from trainer.checkpoint_store import CheckpointStore
 from trainer.checkpoints import Checkpoint
 from trainer.classifier import Classifier
 from trainer.curves import Curves
@@ -51,6 +52,7 @@ def fine_tune(
     log_dir: Path | None = None,
     checkpoint_dir: Path | None = None,
     cache: Store | NoStore = NO_STORE,
+    checkpoint_store: CheckpointStore | None = None,
 ) -> tuple[Classifier, tuple[PhaseRecord, ...]]:
     """Trains the phases in order.
 
@@ -68,6 +70,7 @@ def fine_tune(
         checkpoint_dir: where checkpoints lie, for one training at a time; None for no checkpoints. The caller removes
             it when the result is safe.
         cache: where activations of frozen layers are kept, shared with other trainings.
+        checkpoint_store: keeps copies of the checkpoints, where `checkpoint_dir` is lost with the machine.
 
     Returns:
         The trained model, and a record per phase, in the order of training; that of a probe comes first.
@@ -78,7 +81,7 @@ def fine_tune(
         FreezeContractError: a frozen variable changed.
         Interrupted: SIGTERM came.
         ThawError: a phase whose loss is a number in none of its epochs, or for which no learning rate can be suggested
-            where it is to be found; too little memory; a cache that is required and cannot be used.
+            where it is to be found; too little memory; a cache or checkpoint store that cannot be used.
     """
     for words in settings.warnings:
         warnings.warn(words, stacklevel=2)
@@ -87,14 +90,14 @@ def fine_tune(
     with workers.explaining_loss():
         setup = replace(set_up(settings, data, strategy, cache), notes_norms=log_dir is not None)
         compilation.check(setup)
-        folder = _folder_of(checkpoint_dir, setup)
+        folder = _folder_of(checkpoint_dir, setup, checkpoint_store)
         curves = Curves(log_dir if workers.is_chief else None)
         with listening_for_sigterm(workers.any) as stop, memory.explaining_lack(settings):
             records = _Training(setup, on_baseline, curves, folder, stop).run()
     return setup.model, records
 
 
-def _folder_of(checkpoint_dir: Path | None, setup: Setup) -> SharedCheckpoints | None:
+def _folder_of(checkpoint_dir: Path | None, setup: Setup, store: CheckpointStore | None) -> SharedCheckpoints | None:
     """The checkpoints; before, several workers make sure that they are about to do the same."""
     workers = setup.workers
     if checkpoint_dir is None and workers.num_workers == 1:
@@ -107,7 +110,7 @@ def _folder_of(checkpoint_dir: Path | None, setup: Setup) -> SharedCheckpoints |
     if workers.num_workers > 1:
         weights = str(sorted(freeze_contract.digest_variables(setup.model).items()))
         workers.must_agree(("settings, data or versions", digest), ("pretrained weights", weights))
-    return None if checkpoint_dir is None else SharedCheckpoints(checkpoint_dir, digest, workers)
+    return None if checkpoint_dir is None else SharedCheckpoints(checkpoint_dir, digest, workers, store)
 
 
 class _Training:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components.evaluator import executor
 from tfx.dsl.io import fileio
@@ -30,6 +32,7 @@ class Executor(executor.Executor):
         settings = EvaluationSettings.model_validate_json(exec_properties["evaluation_settings"])
         labels = _labels(artifact_utils.get_single_uri(input_dict["model"]))
         config = evaluation_config(settings, labels, _is_weighted(input_dict))
+        _complete_tfma()
         super().Do(input_dict, output_dict, {**exec_properties, "eval_config": proto_utils.proto_to_json(config)})
 
 
@@ -40,6 +43,12 @@ def _is_weighted(input_dict: dict[str, list[types.Artifact]]) -> bool:
     if len(weights):
         check_weights(weights, "the test split")
     return len(set(weights.tolist())) > 1
+
+
+def _complete_tfma() -> None:
+    """TFX wants a name that TFMA has lost, and gives it back only where all of its components are imported."""
+    if not hasattr(tfma, "EvalConfig"):
+        tfma.EvalConfig = config_pb2.EvalConfig
 
 
 def _labels(model_uri: str) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from trainer.run import TrainingJob, run
 from trainer.settings import ModelSettings
 from trainer.worker import JOB_FILE, WorkerJob, run_chief
 
+_CHECKPOINTS = ".system/checkpoints"
+
 
 class Executor(base_executor.BaseExecutor):
     """Trains and exports; the models lie where TFX and TFMA look for a SavedModel in a Model artifact."""
@@ -29,6 +33,8 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
+        flags = self._context.extra_flags if self._context else None
+        checkpoints = checkpoint_places(input_dict, output_dict, exec_properties, flags or ())
         origin = checked_origin(input_dict, exec_properties)
         place = cache_place.from_environment()
         job = TrainingJob(
@@ -38,7 +44,8 @@ class Executor(base_executor.BaseExecutor):
             model=_serving_dir(output_dict["model"]),
             baseline_model=_serving_dir(output_dict["baseline_model"]),
             training_record=artifact_utils.get_single_uri(output_dict["training_record"]),
-            checkpoints=checkpoint_folder(input_dict, output_dict, exec_properties),
+            checkpoints=checkpoints.folder,
+            checkpoint_store=checkpoints.store,
             warm_start=None if origin is None else str(origin),
             training_sha256=training_sha256(input_dict, exec_properties),
             cache=place.store(),
@@ -68,27 +75,62 @@ def job_file(training_record: str) -> Path:
     return Path(training_record).parents[1] / ".system" / JOB_FILE
 
 
-def checkpoint_folder(
+@dataclass(frozen=True)
+class CheckpointPlaces:
+    """Where the checkpoints of a training lie.
+
+    Attributes:
+        folder: local; None for no checkpoints.
+        store: URI of a folder that gets copies of them; None where the local one outlives the machine.
+    """
+
+    folder: str | None
+    store: str | None = None
+
+
+def checkpoint_places(
     input_dict: dict[str, list[types.Artifact]],
     output_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
-) -> str | None:
-    """Where the checkpoints of this training lie: one folder for all attempts at it.
+    flags: Sequence[str] = (),
+) -> CheckpointPlaces:
+    """One folder for all attempts at this training.
 
     TFX gives each attempt another execution, with outputs and a working folder of its own. What stays the same are the
     inputs and the properties, so the folder is named by these; it lies where TFX keeps its own files of the component.
 
+    Args:
+        input_dict: of the executor.
+        output_dict: of the executor.
+        exec_properties: of the executor.
+        flags: `--checkpoints=`, a path, a URI or "none"; `--task_uri=`, folder of the component in an object store that
+            outlives this machine, unlike its disks.
+
     Returns:
-        A path, or None, with a warning in the log, where outputs are not in a file system that is mounted.
+        No folder, with a warning in the log, where outputs are not in a file system that is mounted.
     """
     outputs = artifact_utils.get_single_uri(output_dict["training_record"])
+    stated, task_uri = (_flag(name, flags) for name in ("--checkpoints=", "--task_uri="))
+    if stated == "none":
+        return CheckpointPlaces(None)
     if "://" in outputs:
         logging.warning("%s is no mounted file system: a training that is killed begins anew", outputs)
-        return None
+        return CheckpointPlaces(None)
     inputs = {name: sorted(artifact.uri for artifact in artifacts) for name, artifacts in input_dict.items()}
-    identity = json.dumps([inputs, exec_properties], sort_keys=True, default=str)
-    component = Path(outputs).parents[1]
-    return str(component / ".system" / "checkpoints" / hashlib.sha256(identity.encode()).hexdigest()[:16])
+    text = json.dumps([inputs, exec_properties], sort_keys=True, default=str)
+    identity = hashlib.sha256(text.encode()).hexdigest()[:16]
+    local = str(Path(outputs).parents[1] / _CHECKPOINTS / identity)
+    if stated is not None:
+        return (
+            CheckpointPlaces(local, f"{stated}/{identity}")
+            if "://" in stated
+            else CheckpointPlaces(str(Path(stated) / identity))
+        )
+    return CheckpointPlaces(local, f"{task_uri}/{_CHECKPOINTS}/{identity}" if task_uri else None)
+
+
+def _flag(name: str, flags: Sequence[str]) -> str | None:
+    return next((flag.removeprefix(name).rstrip("/") for flag in flags if flag.startswith(name)), None)
 
 
 def _serving_dir(artifacts: list[types.Artifact]) -> str:

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from tfx.orchestration.portable import data_types
-from tfx.proto.orchestration import driver_output_pb2
+from tfx import types
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
@@ -14,14 +13,11 @@ from components.gate.production import find_production
 class Driver(PropertyDriver):
     """Adds the execution property `production_sha256`, empty while there is no production model."""
 
-    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """TFX's entry point."""
-        self._candidate = path_utils.serving_model_path(
-            artifact_utils.get_single_uri(execution_info.input_dict["model"])
-        )
-        return super().run(execution_info)
-
-    def more_properties(self, exec_properties: dict[str, Any]) -> dict[str, str]:
+    @classmethod
+    def more_properties(
+        cls, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
+    ) -> dict[str, str]:
         """The digest of the production model."""
-        production = find_production(exec_properties["push_destination"], self._candidate)
+        candidate = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        production = find_production(exec_properties["push_destination"], candidate)
         return {"production_sha256": production.sha256 if production else ""}

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tfx import types
+
 from components.driver import PropertyDriver
 from components.image_example_gen.settings import IngestionSettings
 from components.image_example_gen.sources.listing import fingerprint
@@ -13,7 +15,10 @@ FINGERPRINT = "input_fingerprint"
 class Driver(PropertyDriver):
     """Adds the execution property `input_fingerprint`; the spans that are read are part of it."""
 
-    def more_properties(self, exec_properties: dict[str, Any]) -> dict[str, str]:
+    @classmethod
+    def more_properties(
+        cls, input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any]
+    ) -> dict[str, str]:
         """The fingerprint of the photographs that the settings point to."""
         settings = IngestionSettings.model_validate_json(exec_properties["settings"])
         return {FINGERPRINT: fingerprint(open_source(settings).list_entries())}

@@ -43,8 +43,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         account = self._ingest(settings, examples, report.uri)
         examples.set_string_custom_property("spans", ", ".join(account.spans))
-        report.num_refused = len(account.refused)
-        report.num_accepted = account.num_accepted
+        report.set_int_custom_property("num_refused", len(account.refused))
+        report.set_int_custom_property("num_accepted", account.num_accepted)
         policy.enforce(account, SPLITS, settings)
 
     def _ingest(self, settings: IngestionSettings, examples: types.Artifact, report_folder: str) -> Account:

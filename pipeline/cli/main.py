@@ -202,6 +202,23 @@ def config(
     return command(config, overrides or [], schema, preset)
 
 
+@app.command(name="compile", epilog="[bold]Exit status[/bold]: 0 written · 2 wrong use or configuration · 1 failed")
+def compile_(
+    config: Config,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The YAML to write; - for standard output.")
+    ] = Path("pipeline.yaml"),
+    overrides: Overrides = None,
+) -> int:
+    """Compile the pipeline for Kubeflow Pipelines.
+
+    [bold]Example[/bold]: thaw compile pets.yaml -o pipeline.yaml
+    """
+    from pipeline.cli.compile import compile_ as command
+
+    return command(config, output, overrides or [])
+
+
 @app.command(epilog="[bold]Exit status[/bold]: 0 `thaw run` can work · 1 it cannot · 2 wrong use or configuration")
 def doctor(
     config: OptionalConfig = None,

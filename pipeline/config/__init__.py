@@ -1,6 +1,7 @@
 """The configuration of a run: one YAML file, checked as a whole before anything else happens."""
 
 from components.gate.settings import GateSettings
+from pipeline.config.kubeflow import KubeflowSettings, StepSettings
 from pipeline.config.loading import load_configuration, resolved_yaml
 from pipeline.config.models import (
     BeamSettings,
@@ -15,6 +16,8 @@ __all__ = [
     "DataSettings",
     "GateSettings",
     "InfrastructureSettings",
+    "KubeflowSettings",
+    "StepSettings",
     "load_configuration",
     "resolved_yaml",
 ]

@@ -20,6 +20,7 @@ from pydantic import (
 from components.gate.settings import GateSettings
 from components.image_example_gen.settings import IngestionSettings, span_placeholders
 from components.image_example_gen.sources.spans import SpanTemplate
+from pipeline.config.kubeflow import KubeflowSettings
 from trainer.settings import LATEST, NO_WARM_START, ModelSettings, Settings
 
 FOLDER = "folder"
@@ -134,6 +135,7 @@ class InfrastructureSettings(Settings):
         gpus: numbers of the GPUs to train on, in TensorFlow's order; null for all.
         beam: how Apache Beam runs.
         cache: where work on frozen layers is kept.
+        kubeflow: how the pipeline runs on Kubeflow Pipelines; null where it does not.
     """
 
     root: LocalPath
@@ -142,6 +144,7 @@ class InfrastructureSettings(Settings):
     gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)] | None = None
     beam: BeamSettings = BeamSettings()
     cache: CacheSettings = CacheSettings()
+    kubeflow: KubeflowSettings | None = None
 
     @property
     def cache_folder(self) -> Path:

@@ -10,7 +10,7 @@ from tfx.types import standard_artifacts
 from components.fine_tuner import cache_place
 from components.fine_tuner.cache_place import CachePlace
 from components.fine_tuner.component import FineTuner
-from components.fine_tuner.executor import checkpoint_folder, job_file
+from components.fine_tuner.executor import CheckpointPlaces, checkpoint_places, job_file
 from trainer.activation_cache.store import Store
 from trainer.errors import ThawError
 from trainer.settings import ModelSettings
@@ -20,15 +20,20 @@ pytestmark = pytest.mark.slow  # TFX takes half a minute to import
 
 def folder_of(root: str, execution: int, examples: str = "examples/7", **properties: Any) -> str | None:
     """Of an attempt: TFX gives each an execution of its own, and outputs named by it."""
-    from tfx.types import standard_artifacts
+    return places_of(root, execution, (), examples, **properties).folder
 
+
+def places_of(
+    root: str, execution: int, flags: tuple[str, ...], examples: str = "examples/7", **properties: Any
+) -> CheckpointPlaces:
     inputs, record = standard_artifacts.Examples(), standard_artifacts.ModelRun()
     inputs.uri = f"{root}/Transform/{examples}"
     record.uri = f"{root}/FineTuner/training_record/{execution}"
-    return checkpoint_folder(
+    return checkpoint_places(
         {"examples": [inputs]},
         {"training_record": [record]},
         {"model_settings": "{}", "code_digest": "1", **properties},
+        flags,
     )
 
 
@@ -48,6 +53,24 @@ def test_a_training_of_other_data_settings_or_code_has_another(changes: dict[str
 def test_without_a_mounted_file_system_there_is_none_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
     assert folder_of("gs://bucket/pipeline", 8) is None
     assert "a training that is killed begins anew" in caplog.text
+
+
+def test_where_disks_do_not_outlive_the_pod_a_store_keeps_copies_beside_the_outputs(tmp_path: Path) -> None:
+    first, second = (places_of(str(tmp_path), 8 + n, ("--task_uri=s3://b/run/FineTuner",)) for n in range(2))
+    assert first == second
+    assert str(first.store).startswith("s3://b/run/FineTuner/.system/checkpoints/")
+    assert Path(str(first.store)).name == Path(str(first.folder)).name
+
+
+@pytest.mark.parametrize("stated", ["s3://other/checkpoints", "/mnt/checkpoints", "none"])
+def test_checkpoints_lie_where_the_configuration_says(stated: str, tmp_path: Path) -> None:
+    found = places_of(str(tmp_path), 8, ("--task_uri=s3://b/run/FineTuner", f"--checkpoints={stated}"))
+    if stated == "none":
+        assert found == CheckpointPlaces(None)
+    elif stated.startswith("/"):
+        assert Path(str(found.folder)).parent == Path(stated) and found.store is None
+    else:
+        assert str(found.store).startswith(f"{stated}/")
 
 
 def test_other_machines_find_the_job_in_one_place(tmp_path: Path) -> None:
