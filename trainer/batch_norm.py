@@ -1,5 +1,6 @@
 """Estimating the statistics of BatchNormalization anew after a phase."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -127,3 +128,24 @@ def _assign(norms: _Norms, moments: _Moments, strategy: tf.distribute.Strategy) 
             mean, variance = moments.of(norm)
             norm.moving_mean.assign(mean.astype(np.float32))
             norm.moving_variance.assign(variance.astype(np.float32))
+
+
+def warn_of_harm(phase: str, log_loss_before: float, log_loss_after: float) -> str | None:
+    """Warns where statistics that were estimated anew do harm, and returns the words; None where they do not.
+
+    The layers above were trained on the old statistics. Where the data are far from those of the pretraining, what
+    reaches these layers changes much (`docs/plans.md` has figures).
+
+    Args:
+        phase: its name.
+        log_loss_before: of the eval split, with the weights that the phase ends with.
+        log_loss_after: the same with the new statistics.
+    """
+    if log_loss_after <= log_loss_before:
+        return None
+    words = (
+        f"phase {phase!r}: the statistics that were estimated anew make the log loss of the eval split worse, "
+        f"{log_loss_after:.4f} in place of {log_loss_before:.4f}; leave `batch_norm: recalibrate` out, or take adapt"
+    )
+    warnings.warn(words, stacklevel=3)
+    return words

@@ -177,6 +177,11 @@ class PhaseTraining:
         best_epoch = history.best_or_error(self.phase, self.epochs)
         replicas.write(self._kept, self._best)
         recalibrated = self._recalibrate(watch) if self.phase.batch_norm == "recalibrate" else None
+        if recalibrated is not None:
+            harm = batch_norm.warn_of_harm(
+                self.phase.name, self.epochs[best_epoch - 1].eval_log_loss, recalibrated.loss
+            )
+            warning = warning or harm
         contract = freeze_contract.check(self._setup.model, self.phase.name, self.digests_before, self._setup.workers)
         return PhaseRecord(
             self.phase,

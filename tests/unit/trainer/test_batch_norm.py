@@ -261,3 +261,9 @@ def test_before_recalibration_a_statistic_that_moves_breaks_the_contract() -> No
     mean.assign(mean + 1)
     with pytest.raises(FreezeContractError, match="block4_batch_norm/moving_mean"):
         freeze_contract.check(model, "fine_tune", digests)
+
+
+def test_statistics_that_do_harm_are_told_and_others_are_not() -> None:
+    with pytest.warns(UserWarning, match=r"'fine_tune'.* worse, 0\.5000 in place of 0\.4000; leave"):
+        assert batch_norm.warn_of_harm("fine_tune", 0.4, 0.5) is not None
+    assert batch_norm.warn_of_harm("fine_tune", 0.5, 0.4) is None

@@ -268,6 +268,7 @@ def test_statistics_are_estimated_anew_after_the_phase_and_the_result_is_judged_
     assert "block4_batch_norm/moving_mean" in phase.contract.changed
     assert phase.recalibrated is not None
     assert phase.recalibrated.loss != phase.epochs[0].eval_log_loss
+    assert (phase.warning is not None) == (phase.recalibrated.loss > phase.epochs[0].eval_log_loss)
     found = (phase.recalibrated.loss, phase.recalibrated.accuracy)
     assert score(run.model, run.at_end, eval_digits) == pytest.approx(found, rel=1e-3)
 
