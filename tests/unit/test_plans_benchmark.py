@@ -44,7 +44,10 @@ def test_gains_are_taken_seed_by_seed() -> None:
 
 
 @pytest.mark.slow
-def test_the_benchmark_of_plans_runs_through(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_of_plans_runs_through(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     plans.main(["--smoke"])
     shown = capsys.readouterr().out
     assert all(plan in shown for plan in ("frozen only", "two-phase", plan_list.GUIDE))

@@ -11,6 +11,7 @@ from components.fine_tuner.warm_start import SHA256_PROPERTY, checked_origin, pr
 from components.gate.production import find_production, fingerprint, size_mib
 from components.gate.release import write_release
 from components.pusher.publish import publish
+from tests.unit.components.gate_pages import content_of, three_classes
 from trainer.errors import ThawError, WeightsError
 from trainer.settings import ModelSettings
 from trainer.warm_start import FOLDER
@@ -115,7 +116,8 @@ def test_the_weights_are_pushed_with_the_model_and_change_nothing_else_about_it(
 ) -> None:
     model = export_model("model", "a training")
     (tmp_path / "warm_up").write_bytes(b"requests")
-    write_release(str(model), tmp_path / "warm_up", str(tmp_path / "approved"))
+    content = content_of(three_classes(0.9, 0.6), tmp_path / "verdict")
+    write_release(str(model), tmp_path / "warm_up", content, "candidate", str(tmp_path / "approved"))
     version = publish(str(tmp_path / "approved"), str(tmp_path / "served")).folder
     for path in (model / FOLDER).iterdir():
         assert (version / FOLDER / path.name).read_bytes() == path.read_bytes()

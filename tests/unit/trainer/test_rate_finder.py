@@ -90,7 +90,7 @@ def test_auto_trains_to_the_bits_that_the_rate_it_found_trains_to(training_data:
     searched, records = train(settings(phases=phases, dropout_rate=0.2), training_data, log_dir=tmp_path)
     rates = [record.settings.peak_rate for record in records]
     stated = tuple(phase.model_copy(update={"learning_rate": rate}) for phase, rate in zip(phases, rates, strict=True))
-    weights, plain = train(settings(phases=stated, dropout_rate=0.2), training_data)
+    weights, plain = train(settings(phases=stated, dropout_rate=0.2), training_data, log_dir=tmp_path / "plain")
     assert_equal(searched, weights)
     assert [record.epochs for record in records] == [record.epochs for record in plain]
     assert all(record.search is not None and record.search.rate is not None for record in records)

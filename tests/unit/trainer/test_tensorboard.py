@@ -222,7 +222,7 @@ def test_watching_changes_no_bit(
     short = tuple(phase.model_copy(update={"epochs": 1}) for phase in plan().phases)
     changes = plan(phases=short, compute=compute, batch_size_per_replica=16 // num_replicas)
     unwatched = train_with_checkpoints(named, None, changes, num_replicas)
-    watched = train_with_checkpoints(named, None, changes, num_replicas, tmp_path)
+    watched = train_with_checkpoints(named, None, changes, num_replicas, log_dir=tmp_path)
     assert all(epoch.norms for record in watched.records for epoch in record.epochs)
     assert_same(dataclasses.replace(watched, records=without_norms(watched.records)), unwatched)
 
