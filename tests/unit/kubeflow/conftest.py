@@ -1,15 +1,13 @@
 """A compiled pipeline, a server that takes it, and `thaw` to speak to it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from api_server import Running
 from api_state import ApiServer
-from pipelines import specification
-
-Thaw = Callable[..., tuple[int, str, str]]
+from pipelines import Thaw, specification
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """A compiled pipeline, small."""
 
+from collections.abc import Callable
 from typing import Any
+
+Thaw = Callable[..., tuple[int, str, str]]
+"""Runs a command of `thaw`: (exit status, standard output, standard error)."""
 
 STEPS = ("ImageExampleGen", "FineTuner", "Gate", "Pusher")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from api_state import ApiServer
-from conftest import Thaw
+from pipelines import Thaw
 
 CONFIG = Path(__file__).parents[3] / "examples/digits/config.yaml"
 KUBEFLOW = "infrastructure.kubeflow={image: 'registry.example/thaw:1', pipeline_root: 's3://artifacts/root'}"

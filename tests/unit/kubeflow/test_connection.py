@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from api_state import ApiServer, Fault
-from conftest import Thaw
+from pipelines import Thaw
 
 from pipeline.kubeflow import connection
 from pipeline.kubeflow.connection import Connection, connected

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from api_state import ApiServer, Fault
-from conftest import Thaw
-from pipelines import specification
+from pipelines import Thaw, specification
 
 from pipeline.kubeflow.connection import Connection, connected
 from pipeline.kubeflow.package import read_package

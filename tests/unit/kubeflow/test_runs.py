@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from api_state import ApiServer
-from conftest import Thaw
-from pipelines import STEPS, specification
+from pipelines import STEPS, Thaw, specification
 
 EXAMPLE = Path(__file__).parents[2] / "verdict_example.json"
 DONE = dict.fromkeys(STEPS, "SUCCEEDED")
