@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import duplicates, frozen, fuzz, gate, ingest, plans, steps, steps_per_second, training
+from benchmarks import duplicates, frozen, fuzz, gate, gate_time, ingest, plans, steps, steps_per_second, training
 
 BENCHMARKS = {
     "ingest": ingest.main,
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "plans": plans.main,
     "frozen": frozen.main,
     "gate": gate.main,
+    "gate_time": gate_time.main,
     "steps": steps.main,
     "steps_per_second": steps_per_second.main,
 }
