@@ -75,7 +75,7 @@ def decide(work: Work, costs: Costs) -> Decision:
     without_s = work.num_images * costs.below_s
     kept_s, read_s = work.num_kept * costs.kept_s, work.num_images * costs.read_s
     with_s = work.num_computed * costs.below_s + kept_s + read_s
-    sizes = f"{1000 * costs.below_s:.3g} ms per image in the frozen layers, {in_words(work.num_bytes)}"
+    sizes = f"{1000 * costs.below_s:.3g} ms per image, {in_words(work.num_bytes)} on the disk"
     if with_s >= without_s:
         return Decision(False, f"it would take {_seconds(with_s)} in place of {_seconds(without_s)}: {sizes}")
     saved = f"saves about {_seconds(without_s - with_s)} of {_seconds(without_s)}"
