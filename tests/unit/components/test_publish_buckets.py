@@ -8,6 +8,7 @@ from typing import Any
 
 import fsspec
 import pytest
+import s3fs
 from test_publish import write_model
 
 from components.gate.production import find_production, fingerprint
@@ -39,6 +40,7 @@ def destination(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()  # an earlier one speaks to the server of another file of tests
     bucket = f"bucket-{abs(hash(request.node.name))}"
     store().mkdir(bucket)
     return f"s3://{bucket}/serving/digits"

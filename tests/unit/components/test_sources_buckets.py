@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import s3fs
 
 from components.image_example_gen.refusals import Reason, Refusal
 from components.image_example_gen.settings import IngestionSettings
@@ -47,6 +48,7 @@ def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixture
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()  # an earlier one speaks to the server of another file of tests
     name = f"bucket-{abs(hash(request.node.name))}"
     buckets.file_system("s3://").mkdir(name)
     return f"s3://{name}"
