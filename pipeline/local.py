@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from components.gate.verdict_schema import Verdict
 from pipeline.config import Configuration
+from pipeline.config.kubeflow import StepName
 
 DATA_STEPS = ("ImageExampleGen",)
 """The components that take the photographs in."""
@@ -59,17 +60,7 @@ class RunOutcome:
 
 def step_names(configuration: Configuration) -> tuple[str, ...]:
     """The components in the order in which they run; nothing heavy is imported for it."""
-    return (
-        "ImageExampleGen",
-        "StatisticsGen",
-        "SchemaGen",
-        "ExampleValidator",
-        "Transform",
-        "FineTuner",
-        "Evaluator",
-        "Gate",
-        "Pusher",
-    )
+    return get_args(StepName)
 
 
 def run_local(configuration: Configuration, run_dir: Path, on_step: Callable[[StepEvent], None]) -> RunOutcome:

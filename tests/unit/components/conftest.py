@@ -1,6 +1,6 @@
 """Folders of real image files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +25,29 @@ def make_folder(tmp_path: Path, digit_files: list[tuple[bytes, str]]) -> MakeFol
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture(scope="module")
+def _s3_url() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    yield f"http://127.0.0.1:{running.get_host_and_port()[1]}"
+    running.stop()
+
+
+@pytest.fixture
+def s3_server(_s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A server that speaks S3, in this process, on a port of its own, which `s3://` stands for."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": _s3_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()  # an earlier one speaks to the server of another file of tests
+    return _s3_url

@@ -1,14 +1,12 @@
 """Publishing to a bucket, through a server that speaks S3: whole versions, each model once, each number once."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pytest
-import s3fs
 from test_publish import write_model
 
 from components.gate.production import find_production, fingerprint
@@ -20,27 +18,9 @@ from trainer.errors import ThawError
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    from moto.server import ThreadedMotoServer
-
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    yield f"http://127.0.0.1:{running.get_host_and_port()[1]}"
-    running.stop()
-
-
 @pytest.fixture
-def destination(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+def destination(s3_server: str, request: pytest.FixtureRequest) -> str:
     """A place in an empty bucket."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()  # an earlier one speaks to the server of another file of tests
     bucket = f"bucket-{abs(hash(request.node.name))}"
     store().mkdir(bucket)
     return f"s3://{bucket}/serving/digits"

@@ -3,13 +3,11 @@
 import io
 import pickle
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-import s3fs
 
 from components.image_example_gen.refusals import Reason, Refusal
 from components.image_example_gen.settings import IngestionSettings
@@ -27,28 +25,9 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A server that speaks S3, in this process, on a port of its own."""
-    from moto.server import ThreadedMotoServer
-
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    yield f"http://127.0.0.1:{running.get_host_and_port()[1]}"
-    running.stop()
-
-
 @pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+def bucket(s3_server: str, request: pytest.FixtureRequest) -> str:
     """URL of an empty bucket."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": server,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()  # an earlier one speaks to the server of another file of tests
     name = f"bucket-{abs(hash(request.node.name))}"
     buckets.file_system("s3://").mkdir(name)
     return f"s3://{name}"
