@@ -7,10 +7,11 @@ from pathlib import Path
 from tfx.dsl.components.base import base_node
 from tfx.orchestration import metadata, pipeline
 
+from pipeline.beam import beam_arguments
 from pipeline.config import BeamSettings
 from pipeline.lineage import StepOutputs, read_outputs
 from pipeline.local import StepEvent
-from pipeline.local_runner import ObservedRunner, beam_arguments
+from pipeline.local_runner import ObservedRunner
 
 _RUN_ID = "benchmark"
 

@@ -18,12 +18,13 @@ from tfx.utils import name_utils
 
 from components.driver import PropertyDriver
 from components.fine_tuner.cache_place import CachePlace
+from pipeline.beam import give_beam_arguments
 from pipeline.config import Configuration, KubeflowSettings
+from pipeline.config.beam import BEAM_STEPS
 from pipeline.config.kubeflow import StepName, StepSettings
 from pipeline.graph import build_components
 from pipeline.kubeflow_parameters import promote
 from pipeline.kubeflow_platform import platform_spec
-from pipeline.local_runner import beam_arguments
 from trainer.errors import ConfigurationError
 
 COMMAND = ("python", "-P", "-m", "components.kubeflow_entrypoint")
@@ -58,7 +59,8 @@ def specifications(configuration: Configuration) -> tuple[Spec, Spec]:
             "infrastructure.kubeflow is missing: it names the image that the steps run in, as in\n"
             "  infrastructure: {kubeflow: {image: registry.example/thaw:1.0}}"
         )
-    nodes = build_components(configuration)
+    _check_beam(configuration)
+    nodes = give_beam_arguments(build_components(configuration), configuration.infrastructure.beam)
     spec = _compiled(configuration, nodes)
     for node in nodes:
         _complete(spec, node, configuration, settings)
@@ -66,6 +68,16 @@ def specifications(configuration: Configuration) -> tuple[Spec, Spec]:
     _write_inputs_specs(spec)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())  # what is no valid specification fails here
     return spec, platform_spec({_executor(spec, node.id): settings.of(cast(StepName, node.id)) for node in nodes})
+
+
+def _check_beam(configuration: Configuration) -> None:
+    for step in BEAM_STEPS:
+        beam = configuration.infrastructure.beam.of(step)
+        if beam.is_remote and not beam.is_elsewhere:
+            raise ConfigurationError(
+                f"infrastructure.beam.workers.this_machine is true for {step}; a job server cannot reach the process of a "
+                "pod; name a pool, an image or a command"
+            )
 
 
 def _compiled(configuration: Configuration, nodes: Sequence[base_node.BaseNode]) -> Spec:
@@ -83,7 +95,6 @@ def _compiled(configuration: Configuration, nodes: Sequence[base_node.BaseNode])
             pipeline_root="",  # a submission names it; the specification does not
             components=list(nodes),
             enable_cache=True,
-            beam_pipeline_args=beam_arguments(infrastructure.beam),
         ),
         write_out=False,
     )

@@ -15,7 +15,8 @@ from tfx.proto.orchestration import pipeline_pb2
 
 from components.fine_tuner.cache_place import CachePlace
 from components.gate import verdict_schema
-from pipeline.config import BeamSettings, Configuration
+from pipeline.beam import give_beam_arguments
+from pipeline.config import Configuration
 from pipeline.graph import build_components
 from pipeline.lineage import StepOutputs, read_outputs
 from pipeline.local import (
@@ -80,29 +81,15 @@ def cache_place_of(configuration: Configuration) -> CachePlace:
 
 
 def build_pipeline(configuration: Configuration) -> pipeline.Pipeline:
-    """The graph with the places and the Beam options of this machine."""
+    """The graph with the places of this machine, and what its steps run Beam on."""
     infrastructure = configuration.infrastructure
     return pipeline.Pipeline(
         pipeline_name=configuration.name,
         pipeline_root=str(infrastructure.root / "artifacts"),
         metadata_connection_config=metadata_connection(configuration),
-        components=build_components(configuration),
+        components=give_beam_arguments(build_components(configuration), infrastructure.beam),
         enable_cache=True,
-        beam_pipeline_args=beam_arguments(infrastructure.beam),
     )
-
-
-def beam_arguments(beam: BeamSettings) -> list[str]:
-    """Beam's command line for this machine."""
-    return [
-        f"--runner={beam.runner}",
-        # Left to itself, Beam tries a portable runner first and falls back after a while.
-        f"--direct_running_mode={beam.direct_running_mode}",
-        f"--direct_num_workers={beam.direct_num_workers}",
-        # The DirectRunner has no use for an image. Without one, TFX packs its own source for remote workers, in every
-        # component that has a Beam executor: four seconds each (tfx.utils.dependency_utils).
-        "--sdk_container_image=none",
-    ]
 
 
 def metadata_connection(configuration: Configuration) -> metadata_store_pb2.ConnectionConfig:

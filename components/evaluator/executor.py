@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import path_utils, proto_utils
 
+from components.beam_workers import in_sight_of_workers
 from components.evaluator.evaluation_config import evaluation_config
 from components.evaluator.settings import EvaluationSettings
 from trainer.errors import ThawError
@@ -33,7 +34,8 @@ class Executor(executor.Executor):
         labels = _labels(artifact_utils.get_single_uri(input_dict["model"]))
         config = evaluation_config(settings, labels, _is_weighted(input_dict))
         _complete_tfma()
-        super().Do(input_dict, output_dict, {**exec_properties, "eval_config": proto_utils.proto_to_json(config)})
+        with in_sight_of_workers(self, input_dict, output_dict):
+            super().Do(input_dict, output_dict, {**exec_properties, "eval_config": proto_utils.proto_to_json(config)})
 
 
 def _is_weighted(input_dict: dict[str, list[types.Artifact]]) -> bool:

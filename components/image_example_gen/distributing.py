@@ -5,12 +5,12 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 import apache_beam as beam
+import tensorflow as tf
 
 from components.image_example_gen.staging import records_file
+from components.whole_files import partial_of, put_in_place
 
 # A TFRecord is the length of its data (8 bytes), a checksum of that (4), the data, and a checksum of it (4).
 _LENGTH = struct.Struct("<Q")
@@ -52,20 +52,19 @@ def distribute_chunk(chunk: ChunkSplits, staging_folder: str, split_folders: dic
     Each record file is written under a temporary name and renamed when it is whole, so a retried chunk leaves no half.
     """
     name = f"images-{chunk.index:05d}-of-{chunk.num_chunks:05d}"
-    # Beside the split's folder, not in it: a reader's pattern `*` must never match a half-written file.
-    temporary = {split: f"{split_folders[split]}.{name}.partial" for split in sorted(set(chunk.splits))}
+    paths = {split: os.path.join(split_folders[split], name) for split in sorted(set(chunk.splits))}
+    partial = {split: partial_of(path) for split, path in paths.items()}
     with ExitStack() as files:
-        staged = files.enter_context(records_file(staging_folder, chunk.index).open("rb"))
-        targets = {split: files.enter_context(open(path, "wb")) for split, path in temporary.items()}
+        staged = files.enter_context(tf.io.gfile.GFile(records_file(staging_folder, chunk.index), "rb"))
+        targets = {split: files.enter_context(tf.io.gfile.GFile(path, "wb")) for split, path in partial.items()}
         for split, record in zip(chunk.splits, read_records(staged), strict=True):
             targets[split].write(record)
-    for split, path in temporary.items():
-        Path(split_folders[split]).mkdir(parents=True, exist_ok=True)
-        os.replace(path, os.path.join(split_folders[split], name))
+    for split, path in paths.items():
+        put_in_place(partial[split], path)
     return chunk.index
 
 
-def read_records(file: BinaryIO) -> Iterator[bytes]:
+def read_records(file: tf.io.gfile.GFile) -> Iterator[bytes]:
     """Yields whole TFRecords, lengths and checksums included, of a file that we wrote ourselves."""
     while before := file.read(_NUM_BYTES_BEFORE):
         (num_bytes,) = _LENGTH.unpack(before[: _LENGTH.size])
@@ -80,7 +79,7 @@ def data_of(record: bytes) -> bytes:
 def some_examples(staging_folder: str, index: int, positions: Iterable[int]) -> Iterator[tuple[int, bytes]]:
     """Yields (position, serialized example) of those examples of a chunk."""
     wanted = set(positions)
-    with records_file(staging_folder, index).open("rb") as file:
+    with tf.io.gfile.GFile(records_file(staging_folder, index), "rb") as file:
         yield from (
             (position, data_of(record)) for position, record in enumerate(read_records(file)) if position in wanted
         )

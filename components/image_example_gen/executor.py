@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
+import tensorflow as tf
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
+from components.beam_workers import in_sight_of_workers
 from components.image_example_gen import distributing, policy, quarantine, staging
 from components.image_example_gen.duplicates.grouping import components_of
 from components.image_example_gen.duplicates.pairs import Found, find_pairs
@@ -41,7 +43,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for output in (examples, report):
             _empty(output.uri)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
-        account = self._ingest(settings, examples, report.uri)
+        with in_sight_of_workers(self, {}, {"examples": [examples]}):
+            account = self._ingest(settings, examples, report.uri)
         examples.set_string_custom_property("spans", ", ".join(account.spans))
         report.set_int_custom_property("num_refused", len(account.refused))
         report.set_int_custom_property("num_accepted", account.num_accepted)
@@ -50,7 +53,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def _ingest(self, settings: IngestionSettings, examples: types.Artifact, report_folder: str) -> Account:
         # Beside the splits' folders, in the artifact: on the same disk, and gone with it.
         folder = os.path.join(examples.uri, ".staging")
-        os.makedirs(folder, exist_ok=True)
+        tf.io.gfile.makedirs(folder)
         listing, chunks = self._stage(settings, folder)
         photographs = [facts for chunk in chunks for facts in chunk.accepted]
         # Some hundred bytes each, so this needs no Beam: its own work per photograph would take far longer than ours.
@@ -61,7 +64,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         account = _account(listing, chunks, found, splits)
         quarantine.write(account, report_folder)
         write_report(account, chunks, splits, folder, report_folder)
-        shutil.rmtree(folder)
+        tf.io.gfile.rmtree(folder)
         return account
 
     def _stage(self, settings: IngestionSettings, folder: str) -> tuple[Listing, list[StagedChunk]]:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import apache_beam as beam
 import tensorflow as tf
@@ -25,6 +24,7 @@ from components.image_example_gen.facts import Facts
 from components.image_example_gen.refusals import Reason, Refusal
 from components.image_example_gen.settings import IngestionSettings
 from components.image_example_gen.sources.entry import Entry, Photograph, Rejected, Source
+from components.whole_files import partial_of, put_in_place, read_whole, write_whole
 from trainer.progress import Tally
 
 NUM_ENTRIES_PER_CHUNK = 512
@@ -58,9 +58,9 @@ def chunks_of(entries: Sequence[Entry]) -> list[Chunk]:
     return [Chunk(index, len(groups), group) for index, group in enumerate(groups)]
 
 
-def records_file(folder: str, index: int) -> Path:
+def records_file(folder: str, index: int) -> str:
     """The staged examples of a chunk: TFRecords."""
-    return Path(folder) / f"{index:05d}.records"
+    return os.path.join(folder, f"{index:05d}.records")
 
 
 def read_staged(folder: str, num_chunks: int) -> list[StagedChunk]:
@@ -105,13 +105,15 @@ class _StageChunk(beam.DoFn):
 def stage_chunk(chunk: Chunk, settings: StagePhotographs, tally: Tally) -> None:
     """Reads, checks and writes the photographs of one chunk.
 
-    The facts are written last, under a temporary name that is then changed: a chunk that has them is whole.
+    The facts are written last: a chunk that has them is whole.
     """
+    records = records_file(settings.folder, chunk.index)
+    partial = partial_of(records)
     accepted: list[Facts] = []
     refused: list[Rejected] = []
     threads = ThreadPoolExecutor((os.cpu_count() or 1) + 1)
     try:
-        with tf.io.TFRecordWriter(str(records_file(settings.folder, chunk.index))) as writer:
+        with tf.io.TFRecordWriter(partial) as writer:
             for entry, result in _in_order(chunk.entries, settings, threads):
                 if isinstance(result, Refusal):
                     refused.append(Rejected(entry.path, entry.label or "", result.reason, result.detail))
@@ -123,6 +125,7 @@ def stage_chunk(chunk: Chunk, settings: StagePhotographs, tally: Tally) -> None:
     finally:
         # Not waited for: a decoder that took too long would hold everything up a second time.
         threads.shutdown(wait=False, cancel_futures=True)
+    put_in_place(partial, records)
     _write(
         StagedChunk(chunk.index, chunk.num_chunks, tuple(accepted), tuple(refused)),
         _facts_file(settings.folder, chunk.index),
@@ -196,20 +199,18 @@ def _signature(checked: CheckedPhotograph) -> Signature:
     return signature_of(checked.small_pixels, size_px[::-1] if header.orientation >= 5 else size_px)
 
 
-def _facts_file(folder: str, index: int) -> Path:
-    return Path(folder) / f"{index:05d}.json"
+def _facts_file(folder: str, index: int) -> str:
+    return os.path.join(folder, f"{index:05d}.json")
 
 
-def _write(chunk: StagedChunk, path: Path) -> None:
-    temporary = path.with_suffix(".partial")
+def _write(chunk: StagedChunk, path: str) -> None:
     # In one piece: `json.dump`, into a file, is written in Python and takes five times as long.
     text = json.dumps(asdict(chunk), default=bytes.hex, ensure_ascii=False)
-    temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
-    temporary.rename(path)
+    write_whole(path, text.encode("utf-8", "surrogateescape"))
 
 
-def _read(path: Path) -> StagedChunk:
-    content = json.loads(path.read_text("utf-8", "surrogateescape"))
+def _read(path: str) -> StagedChunk:
+    content = json.loads(read_whole(path).decode("utf-8", "surrogateescape"))
     return StagedChunk(
         content["index"],
         content["num_chunks"],

@@ -21,6 +21,7 @@ from tfx.types import artifact_utils
 from tfx.utils import import_utils, io_utils, json_utils
 from tfx_bsl.public import tfxio
 
+from components.beam_workers import in_sight_of_workers
 from components.transform.labels import ReadLabels
 from components.transform.materialize import Materialize, RecordFile, RecordFiles
 from trainer.errors import ThawError
@@ -45,18 +46,20 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         transformed = artifact_utils.get_single_instance(output_dict["transformed_examples"])
-        graph_uri = artifact_utils.get_single_uri(output_dict["transform_graph"])
         _check_schema(artifact_utils.get_single_uri(input_dict["schema"]))
         settings = json_utils.loads(exec_properties["custom_config"])
         module, function = exec_properties["preprocessing_fn"].rsplit(".", maxsplit=1)
         preprocessing_fn = import_utils.import_func_from_module(module, function)
-        self._analyze(
-            artifact_utils.get_split_uri([examples], _ANALYZED_SPLIT),
-            lambda inputs: preprocessing_fn(inputs, settings),
-            graph_uri,
-        )
         transformed.split_names = examples.split_names
-        self._materialize(examples, transformed, graph_uri)
+        outputs = {key: output_dict[key] for key in ("transform_graph", "transformed_examples")}
+        with in_sight_of_workers(self, {"examples": [examples]}, outputs):
+            graph_uri = artifact_utils.get_single_uri(output_dict["transform_graph"])
+            self._analyze(
+                artifact_utils.get_split_uri([examples], _ANALYZED_SPLIT),
+                lambda inputs: preprocessing_fn(inputs, settings),
+                graph_uri,
+            )
+            self._materialize(examples, transformed, graph_uri)
 
     def _analyze(self, folder: str, preprocessing_fn: Any, graph_uri: str) -> None:
         """Computes the vocabulary on the training split and writes the transform graph."""

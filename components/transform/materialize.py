@@ -1,6 +1,5 @@
 """Beam: record files of raw examples to record files of transformed ones, one to one."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 
+from components.whole_files import partial_of, put_in_place
 from trainer import input_options
 from trainer.features import WEIGHT
 from trainer.preprocessing import RAW_FEATURE_SPEC
@@ -78,25 +78,17 @@ def materialize(files: Sequence[RecordFile], transform: Transform, batch_size: i
     A target is written under a temporary name and renamed when all of them are whole.
     """
     num_examples = 0
+    partial = [partial_of(file.target) for file in files]
     with ExitStack() as stack:
-        writers = [stack.enter_context(_writer(file.target)) for file in files]
+        writers = [stack.enter_context(tf.io.TFRecordWriter(path)) for path in partial]
         for indices, examples in transformed_batches([file.source for file in files], transform, batch_size):
             for index, example in zip(indices, examples, strict=True):
                 writers[index].write(example)
             num_examples += len(examples)
             tally.advance(len(examples))
-    for file in files:
-        tf.io.gfile.rename(_temporary(file.target), file.target, overwrite=True)
+    for path, file in zip(partial, files, strict=True):
+        put_in_place(path, file.target)
     return num_examples
-
-
-def _writer(target: str) -> tf.io.TFRecordWriter:
-    tf.io.gfile.makedirs(os.path.dirname(target))
-    return tf.io.TFRecordWriter(_temporary(target))
-
-
-def _temporary(target: str) -> str:
-    return f"{target}.partial"
 
 
 def transformed_batches(

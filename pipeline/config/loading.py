@@ -42,6 +42,7 @@ def resolved_yaml(configuration: Configuration) -> str:
     data = configuration.model_dump(mode="json", by_alias=True)
     for key in configuration.data.keys_without_effect():
         del data["data"][key]
+    data["infrastructure"]["beam"] = configuration.infrastructure.beam.resolved()
     model = data["model"]
     for phase in (*model["phases"], *([model["probe"]] if model["probe"] else ())):
         for key in [key for key in ("epochs", "steps") if phase[key] is None]:

@@ -20,7 +20,9 @@ from pydantic import (
 from components.gate.settings import GateSettings
 from components.image_example_gen.settings import IngestionSettings, span_placeholders
 from components.image_example_gen.sources.spans import SpanTemplate
+from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
+from pipeline.config.sight import what_workers_cannot_see
 from trainer.settings import LATEST, NO_WARM_START, ModelSettings, Settings
 
 FOLDER = "folder"
@@ -89,29 +91,6 @@ def _is_among_photographs(path: Path, images: str) -> bool:
     return path.resolve().is_relative_to(Path(images).resolve())
 
 
-class BeamSettings(Settings):
-    """How Apache Beam runs.
-
-    Attributes:
-        runner: the Beam runner.
-        direct_running_mode: "in_memory" is quickest for small data; the other two start workers.
-        direct_num_workers: how many workers the other two modes start.
-    """
-
-    runner: Literal["DirectRunner"] = "DirectRunner"
-    direct_running_mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
-    direct_num_workers: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="after")
-    def _workers_have_an_effect(self) -> Self:
-        if self.direct_running_mode == "in_memory" and self.direct_num_workers != 1:
-            raise ValueError(
-                f"direct_num_workers is {self.direct_num_workers}, but direct_running_mode is in_memory, "
-                "which has one worker; choose multi_threading or multi_processing, or leave the number out"
-            )
-        return self
-
-
 class CacheSettings(Settings):
     """Where `model.cache` keeps what frozen layers make of the images; all runs share it.
 
@@ -133,7 +112,7 @@ class InfrastructureSettings(Settings):
             bucket, s3://… or gs://….
         num_cpu_replicas: train on this many logical CPU devices; null trains on GPUs, or the one CPU.
         gpus: numbers of the GPUs to train on, in TensorFlow's order; null for all.
-        beam: how Apache Beam runs.
+        beam: how the steps run that use Apache Beam.
         cache: where work on frozen layers is kept.
         kubeflow: how the pipeline runs on Kubeflow Pipelines; null where it does not.
     """
@@ -228,4 +207,11 @@ class Configuration(Settings):
                     f"infrastructure.{key}, {str(path)!r}, lies inside data.images, "
                     f"{self.data.images!r}, where it would be read as photographs; put it elsewhere"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _beam_workers_see_their_files(self) -> Self:
+        infrastructure = self.infrastructure
+        for problem in what_workers_cannot_see(self.data.images, infrastructure.beam, infrastructure.kubeflow):
+            raise ValueError(problem)
         return self

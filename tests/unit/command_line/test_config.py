@@ -162,7 +162,7 @@ def test_missing_section_is_told(edited: Edit) -> None:
         ("infrastructure.num_cpu_replicas=0", "infrastructure.num_cpu_replicas: 0 must be at least 1"),
         ("infrastructure.gpus=[0, 0]", "infrastructure: gpus is [0, 0]; name each once"),
         ("model.compute.num_micro_batches=7", "cannot be split into 7 equal parts"),
-        ("infrastructure.beam.runner=Flink", "infrastructure.beam.runner: 'Flink' must be 'DirectRunner'"),
+        ("infrastructure.beam.runner=Flink", "infrastructure.beam.runner: 'Flink' must be 'direct', 'flink', 'sp"),
         ("data.splits.train=0", "data.splits.train: 0 must be at least 1"),
         ("data.splits.dev=1", "data.splits.dev: no such key; nearest: "),
         ("data.pattern='*'", "data.pattern: '*' must be class folder / file, such as '*/*'"),

@@ -41,7 +41,7 @@ def test_beam_runs_and_tfx_packs_no_source_for_remote_workers(mode: str, monkeyp
     from apache_beam.testing.util import assert_that, equal_to
     from tfx.utils import dependency_utils
 
-    from pipeline.local_runner import beam_arguments
+    from pipeline.beam import beam_arguments
 
     monkeypatch.setattr(dependency_utils, "build_ephemeral_package", lambda: pytest.fail("packed"))
     num_workers = 2 if mode == "multi_processing" else 1
