@@ -78,9 +78,11 @@ def in_sight_of_workers(
         outputs: those that workers write; each is empty before.
 
     Raises:
-        ThawError: no job server answers, or the job has failed.
+        ThawError: the workspace is not mounted, no job server answers, or the job has failed.
     """
     sight, executor._beam_pipeline_args = sight_of(executor._beam_pipeline_args)
+    if sight.workspace is not None:
+        _check_workspace(sight.workspace)
     if sight.job_endpoint is not None:
         _connect(sight.job_endpoint)
     with _failures_in_words(sight), _moved(sight, _artifacts(inputs), _artifacts(outputs)):
@@ -151,6 +153,16 @@ def _sweep(folder: str) -> None:
             tf.io.gfile.remove(os.path.join(folder, name))
 
 
+def _check_workspace(workspace: str) -> None:
+    """A folder that is made where none is mounted would be seen by nobody else."""
+    above = os.path.dirname(workspace)
+    if "://" not in workspace and not os.path.isdir(workspace) and (above == "/" or not os.path.isdir(above)):
+        raise ThawError(
+            f"there is no folder {workspace!r} here, infrastructure.beam.workspace; mount it here and where Beam's "
+            "workers run, under the same path"
+        )
+
+
 def _connect(endpoint: str) -> None:
     """Fails at once where nothing listens; Beam itself would wait for as long as a job may last."""
     host, _, port = endpoint.rpartition(":")
@@ -158,8 +170,8 @@ def _connect(endpoint: str) -> None:
         socket.create_connection((host, int(port)), timeout=_MAX_CONNECTING_S).close()
     except OSError as error:
         raise ThawError(
-            f"no Beam job server answers at {endpoint!r} ({error}); start it, or set infrastructure.beam.job_endpoint to "
-            "where it listens"
+            f"no Beam job server answers at {endpoint!r} ({error}); start it, or set infrastructure.beam.job_endpoint "
+            "to where it listens"
         ) from None
 
 

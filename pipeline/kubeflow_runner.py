@@ -75,8 +75,8 @@ def _check_beam(configuration: Configuration) -> None:
         beam = configuration.infrastructure.beam.of(step)
         if beam.is_remote and not beam.is_elsewhere:
             raise ConfigurationError(
-                f"infrastructure.beam.workers.this_machine is true for {step}; a job server cannot reach the process of a "
-                "pod; name a pool, an image or a command"
+                f"infrastructure.beam.workers.this_machine is true for {step}; a job server cannot reach the process "
+                "of a pod; name a pool, an image or a command"
             )
 
 

@@ -35,11 +35,12 @@ _RUNNERS_OF_KEY: dict[str, tuple[str, ...]] = {
     "num_workers": ("dataflow",),
     "max_num_workers": ("dataflow",),
 }
+_REQUIRED_BY_JOB_SERVERS = {
+    "job_endpoint": "HOST:PORT of the Beam job server",
+    "workers": "such as {pool: localhost:50000}",
+}
 _REQUIRED = {
-    **dict.fromkeys(
-        _JOB_SERVERS,
-        {"job_endpoint": "HOST:PORT of the Beam job server", "workers": "such as {pool: localhost:50000}"},
-    ),
+    **{name: _REQUIRED_BY_JOB_SERVERS for name in _JOB_SERVERS},
     "dataflow": {
         "project": "of Google Cloud",
         "region": "such as europe-west4",
@@ -199,10 +200,14 @@ class RunnerSettings(RunnerKeys):
         if self.is_elsewhere and self.place_of_exchange is None:
             yield (
                 f"runner is {self.runner}, which needs workspace: a folder that is mounted under the same path here "
-                "and where the workers run, or gs://BUCKET/FOLDER; the steps exchange their files with the workers there"
+                "and where the workers run, or gs://BUCKET/FOLDER; steps and workers exchange their files there"
             )
         yield from self._about_dataflow()
-        if self.setup_file is not None and self.workers is not None and (self.workers.pool or self.workers.this_machine):
+        if (
+            self.setup_file is not None
+            and self.workers is not None
+            and (self.workers.pool or self.workers.this_machine)
+        ):
             yield (
                 f"setup_file is {self.setup_file!r}, but nothing installs it: workers.pool and workers.this_machine "
                 "run without Beam's boot program; leave it out, and give the pool an image with the code"

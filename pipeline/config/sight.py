@@ -28,10 +28,13 @@ def what_workers_cannot_see(images: str, beam: BeamSettings, kubeflow: KubeflowS
 
 def _remedy(settings: RunnerSettings) -> str:
     if settings.runner == "dataflow":
-        return "put them into a bucket, gs://… or s3://…, or let ImageExampleGen run here: steps: {ImageExampleGen: {runner: direct}}"
+        return (
+            "put them into a bucket, gs://… or s3://…, or let ImageExampleGen run here: "
+            "steps: {ImageExampleGen: {runner: direct}}"
+        )
     return (
-        "mount their folder under the same path where the workers run, and list it in infrastructure.beam.shared_folders; "
-        "or put them into a bucket"
+        "mount their folder under the same path where the workers run, and list it in "
+        "infrastructure.beam.shared_folders; or put them into a bucket"
     )
 
 
@@ -42,6 +45,7 @@ def _unmounted(step: BeamStep, settings: RunnerSettings, kubeflow: KubeflowSetti
     mounted = [volume.mount_path for volume in kubeflow.of(step).volumes]
     if not any(PurePosixPath(workspace).is_relative_to(path) for path in mounted):
         yield (
-            f"infrastructure.beam.workspace is {workspace!r}, but no volume of infrastructure.kubeflow is mounted there "
-            f"in the pod of {step}; add {{claim: …, mount_path: {workspace}}} to steps.{step}.volumes or default.volumes"
+            f"infrastructure.beam.workspace is {workspace!r}, but no volume of infrastructure.kubeflow is mounted "
+            f"there in the pod of {step}; add {{claim: …, mount_path: {workspace}}} to steps.{step}.volumes or "
+            "default.volumes"
         )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.config import Configuration
-from pipeline.doctor import machine, packages, places, stack, weights
+from pipeline.config.beam import BEAM_STEPS
+from pipeline.doctor import beam, machine, packages, places, stack, weights
 from pipeline.doctor.finding import Finding
 
 Check = Callable[[], Finding]
@@ -39,3 +40,5 @@ def _of(configuration: Configuration) -> Iterator[tuple[str, Check]]:
     yield "weights", lambda: weights.reachable(configuration.model)
     yield "pipeline root", lambda: places.writable("pipeline root", infrastructure.root)
     yield "push destination", lambda: places.writable("push destination", infrastructure.push_destination)
+    if any(infrastructure.beam.of(step).is_remote for step in BEAM_STEPS):
+        yield "Beam", lambda: beam.runners(infrastructure.beam)

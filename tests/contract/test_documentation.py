@@ -29,6 +29,7 @@ def _tests_of(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     "document",
     [
+        "docs/beam.md",
         "docs/freezing.md",
         "docs/learning-rates.md",
         "docs/decisions/0020-searching-rates-and-depths.md",

@@ -145,6 +145,45 @@ def test_images_resources_environment_and_retries(spec: dict[str, Any]) -> None:
     assert set(retries.values()) == {None}
 
 
+def test_steps_that_use_beam_are_told_how_each_its_own_and_the_others_nothing(spec: dict[str, Any]) -> None:
+    flink = {
+        "runner": "flink",
+        "job_endpoint": "flink-jobs.beam:8099",
+        "parallelism": 4,
+        "workers": {"pool": "localhost:50000"},
+        "workspace": "gs://bucket/beam",
+        "shared_folders": ["/data"],
+        "steps": {"Transform": {"parallelism": 8}, "Evaluator": {"runner": "direct"}},
+    }
+    remote = next(yaml.safe_load_all(compiled(f"infrastructure.beam={json.dumps(flink)}")))
+    here = beam_flags(spec, "Transform")
+    assert {step: bool(beam_flags(spec, step)) for step in STEPS} == {
+        step: step in ("ImageExampleGen", "Transform", "Evaluator") for step in STEPS
+    }
+    assert here[:2] == ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+    assert beam_flags(remote, "Evaluator") == here
+    assert beam_flags(remote, "ImageExampleGen") == [
+        "--runner=PortableRunner",
+        "--job_endpoint=flink-jobs.beam:8099",
+        "--job_server_timeout=604800",
+        "--environment_type=EXTERNAL",
+        "--environment_config=localhost:50000",
+        "--parallelism=4",
+        "--thaw_workspace=gs://bucket/beam",
+        "--thaw_shared_folder=/data",
+        "--sdk_container_image=none",
+    ]
+    assert "--parallelism=8" in beam_flags(remote, "Transform")
+    assert not beam_flags(remote, "FineTuner")
+
+
+def beam_flags(spec: dict[str, Any], step: str) -> list[str]:
+    """What our command hands to the executor as Beam's flags."""
+    from components.kubeflow_entrypoint import command
+
+    return command._parse(container(spec, step)["args"])[1]
+
+
 def test_a_folder_for_the_activation_cache_reaches_the_trainer() -> None:
     from components.fine_tuner.cache_place import VARIABLE
 

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ REPOSITORY = Path(__file__).parents[2]
 ENDPOINT, FLINK_JAR = "THAW_BEAM_JOB_ENDPOINT", "THAW_FLINK_JOB_SERVER_JAR"
 NUM_PHOTOGRAPHS = 36
 NUM_ENTRIES_PER_CHUNK = 7
+NUM_JOBS = 4
 MAX_START_S = 180
 
 Digits = tuple[np.ndarray, np.ndarray]
@@ -114,13 +116,25 @@ def on_this_machine(transformed: Callable[..., dict[str, Any]]) -> dict[str, Any
     return transformed("direct")
 
 
+@dataclass(frozen=True)
+class WorkerPool:
+    """Beam's worker pool, as a sidecar of the image starts it."""
+
+    endpoint: str
+    log: Path
+
+    @property
+    def num_started(self) -> int:
+        """How many workers it has started so far, each a process."""
+        return self.log.read_text("utf-8").count("Starting worker with command")
+
+
 @pytest.fixture(scope="module")
-def worker_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """HOST:PORT of Beam's worker pool, as a sidecar of the image starts it."""
-    port = free_port()
+def worker_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerPool]:
+    port, log = free_port(), tmp_path_factory.mktemp("pool") / "log"
     command = ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
-    with process([sys.executable, *command], tmp_path_factory.mktemp("pool") / "log", port):
-        yield f"localhost:{port}"
+    with process([sys.executable, *command], log, port):
+        yield WorkerPool(f"localhost:{port}", log)
 
 
 @pytest.fixture(scope="module", params=["beam", "named", "flink"])
@@ -185,32 +199,48 @@ def test_workers_of_a_job_server_make_the_bytes_of_the_direct_runner(
     on_this_machine: dict[str, Any],
     transformed: Callable[..., dict[str, Any]],
     job_server: str,
-    worker_pool: str,
+    worker_pool: WorkerPool,
     photographs: Path,
     tmp_path: Path,
 ) -> None:
-    workspace = tmp_path / "workspace"
+    workspace, num_before = tmp_path / "workspace", worker_pool.num_started
     found = transformed(
         f"portable-{job_server.rpartition(':')[2]}",
         runner="portable",
         job_endpoint=job_server,
-        workers={"pool": worker_pool},
+        workers={"pool": worker_pool.endpoint},
         workspace=str(workspace),
         shared_folders=[str(photographs.parent)],
     )
-    for name in ("examples", "transformed"):
-        assert found[name].keys() == on_this_machine[name].keys()
-        assert found[name] == on_this_machine[name]
-        assert sum(map(len, found[name].values())) == NUM_PHOTOGRAPHS + 1
-    assert len(found["examples"]) > 2 * 3, "several chunks, and so several bundles"
-    assert found["labels"] == on_this_machine["labels"]
+    assert worker_pool.num_started >= num_before + NUM_JOBS, "the work was done by its processes"
+    assert list(workspace.iterdir()) == [], "what was exchanged is gone"
+    assert_same(found, on_this_machine)
     refused = [json.loads(line) for line in found["quarantine"]["refused.jsonl"].splitlines()]
     assert {item["path"]: item["reason"] for item in refused} == {
         "two/half.jpg": "truncated",
         "zéro/empty.jpg": "empty file",
     }
-    assert found["quarantine"] == on_this_machine["quarantine"]
-    assert list(workspace.iterdir()) == [], "what was exchanged is gone"
+
+
+def test_a_workspace_without_a_local_folder_is_enough(
+    on_this_machine: dict[str, Any], transformed: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory, as TensorFlow has it: whoever opens a file in another way than for a bucket fails."""
+    from pipeline import beam
+
+    original = beam.beam_arguments
+    monkeypatch.setattr(beam, "beam_arguments", lambda step: [*original(step), "--thaw_workspace=ram://workspace"])
+    assert_same(transformed("in-memory"), on_this_machine)
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name in ("examples", "transformed"):
+        assert found[name].keys() == expected[name].keys()
+        assert found[name] == expected[name]
+        assert sum(map(len, found[name].values())) == NUM_PHOTOGRAPHS + 1
+    assert len(found["examples"]) > 2 * 3, "several chunks, and so several bundles"
+    assert found["labels"] == expected["labels"]
+    assert found["quarantine"] == expected["quarantine"]
 
 
 def test_a_job_server_that_is_not_there_is_told(transformed: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

@@ -115,5 +115,5 @@ def test_workers_in_the_process_of_a_pod_are_refused(config_path: Path) -> None:
     configuration = load_configuration(
         config_path, [f"infrastructure.beam={beam}", "infrastructure.kubeflow.image=registry.example/thaw:1"]
     )
-    with pytest.raises(ConfigurationError, match="workers.this_machine is true for ImageExampleGen"):
+    with pytest.raises(ConfigurationError, match=r"workers\.this_machine is true for ImageExampleGen"):
         compile_pipeline(configuration)

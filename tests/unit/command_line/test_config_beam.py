@@ -70,9 +70,18 @@ def test_what_is_resolved_reads_back_the_same(config_path: Path, overrides: tupl
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ((f"{BEAM}.job_endpoint=h:1",), "job_endpoint is 'h:1', but runner is direct; job_endpoint is for flink, spark"),
-        ((*FLINK, f"{BEAM}.direct_num_workers=2"), "direct_num_workers is 2, but runner is flink; direct_num_workers is"),
-        ((*FLINK, f"{BEAM}.runner=spark", f"{BEAM}.parallelism=4"), "parallelism is 4, but runner is spark; parallelism"),
+        (
+            (f"{BEAM}.job_endpoint=h:1",),
+            "job_endpoint is 'h:1', but runner is direct; job_endpoint is for flink, spark",
+        ),
+        (
+            (*FLINK, f"{BEAM}.direct_num_workers=2"),
+            "direct_num_workers is 2, but runner is flink; direct_num_workers is",
+        ),
+        (
+            (*FLINK, f"{BEAM}.runner=spark", f"{BEAM}.parallelism=4"),
+            "parallelism is 4, but runner is spark; parallelism",
+        ),
         ((*FLINK, f"{BEAM}.project=p"), "project is 'p', but runner is flink; project is for dataflow: leave it out"),
         ((*FLINK, f"{BEAM}.job_endpoint=null"), "runner is flink, which needs job_endpoint: HOST:PORT of the Beam job"),
         ((*FLINK, f"{BEAM}.workers=null"), "runner is flink, which needs workers: such as {pool: localhost:50000}"),
@@ -80,17 +89,35 @@ def test_what_is_resolved_reads_back_the_same(config_path: Path, overrides: tupl
         ((*FLINK, f"{BEAM}.workspace=shared"), "'shared' must be an absolute path, the same here and where the"),
         ((*FLINK, f"{BEAM}.workspace=s3://b/w"), "'s3://b/w' must be a folder that is mounted here and where the"),
         ((*FLINK, f"{BEAM}.workers={{}}"), "workers names nothing; name one of pool, image, command, this_machine"),
-        ((*FLINK, f"{BEAM}.workers={{pool: 'h:1', image: i}}"), "workers names pool and image; name one of pool, image"),
-        ((*FLINK, f"{BEAM}.setup_file=/a/setup.py"), "setup_file is '/a/setup.py', but nothing installs it: workers.pool"),
+        (
+            (*FLINK, f"{BEAM}.workers={{pool: 'h:1', image: i}}"),
+            "workers names pool and image; name one of pool, image",
+        ),
+        (
+            (*FLINK, f"{BEAM}.setup_file=/a/setup.py"),
+            "setup_file is '/a/setup.py', but nothing installs it: workers.pool",
+        ),
         ((*FLINK, f"{BEAM}.job_endpoint=http://h"), "'http://h' must match"),
         ((*FLINK, f"{BEAM}.steps={{Transform: {{project: p}}}}"), "for steps.Transform, project is 'p', but runner is"),
-        ((*FLINK, f"{BEAM}.steps={{Transform: {{runner: spark}}}}"), "for steps.Transform, runner is spark, which needs"),
+        (
+            (*FLINK, f"{BEAM}.steps={{Transform: {{runner: spark}}}}"),
+            "for steps.Transform, runner is spark, which needs",
+        ),
         ((*FLINK, f"{BEAM}.steps={{StatisticsGen: {{}}}}"), "StatisticsGen"),
         ((*DATAFLOW, f"{BEAM}.project=null"), "runner is dataflow, which needs project: of Google Cloud"),
         ((*DATAFLOW, f"{BEAM}.region=null"), "runner is dataflow, which needs region: such as europe-west4"),
-        ((*DATAFLOW, f"{BEAM}.temp_location=null"), "runner is dataflow, which needs temp_location: gs://BUCKET/FOLDER"),
-        ((*DATAFLOW, f"{BEAM}.workers={{pool: 'h:1'}}"), "runner is dataflow, whose workers are containers: say workers"),
-        ((*DATAFLOW, f"{BEAM}.workspace=/shared"), "workspace is '/shared', which Dataflow's workers cannot mount; give"),
+        (
+            (*DATAFLOW, f"{BEAM}.temp_location=null"),
+            "runner is dataflow, which needs temp_location: gs://BUCKET/FOLDER",
+        ),
+        (
+            (*DATAFLOW, f"{BEAM}.workers={{pool: 'h:1'}}"),
+            "runner is dataflow, whose workers are containers: say workers",
+        ),
+        (
+            (*DATAFLOW, f"{BEAM}.workspace=/shared"),
+            "workspace is '/shared', which Dataflow's workers cannot mount; give",
+        ),
         ((*DATAFLOW, f"{BEAM}.num_workers=9", f"{BEAM}.max_num_workers=2"), "num_workers is 9, more than max_num_work"),
     ],
 )
@@ -115,10 +142,13 @@ def test_photographs_that_workers_cannot_see_are_refused_with_what_to_do(config_
 
 def test_a_workspace_that_a_pod_does_not_mount_is_refused(config_path: Path) -> None:
     message = told(config_path, *FLINK, KUBEFLOW)
-    assert "workspace is '/shared/beam', but no volume of infrastructure.kubeflow is mounted there in the pod" in message
+    assert (
+        "workspace is '/shared/beam', but no volume of infrastructure.kubeflow is mounted there in the pod" in message
+    )
     volume = "{claim: c, mount_path: /shared}"
     loaded(config_path, *FLINK, KUBEFLOW, f"infrastructure.kubeflow.default.volumes=[{volume}]")
-    some = f"infrastructure.kubeflow.steps={{ImageExampleGen: {{volumes: [{volume}]}}, Transform: {{volumes: [{volume}]}}}}"
+    pod = f"{{volumes: [{volume}]}}"
+    some = f"infrastructure.kubeflow.steps={{ImageExampleGen: {pod}, Transform: {pod}}}"
     assert "in the pod of Evaluator; add" in told(config_path, *FLINK, KUBEFLOW, some)
     loaded(config_path, *FLINK, KUBEFLOW, some, f"{BEAM}.steps={{Evaluator: {{runner: direct}}}}")
     loaded(config_path, *FLINK, KUBEFLOW, f"{BEAM}.workspace=gs://bucket/w")

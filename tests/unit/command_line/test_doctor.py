@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import socket
 import sys
 import tomllib
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import Configuration, load_configuration
-from pipeline.doctor import checks, machine, packages, places, stack, weights
+from pipeline.config import BeamSettings, Configuration, load_configuration
+from pipeline.doctor import beam, checks, machine, packages, places, stack, weights
 
 WEIGHT_FILES = {
     "ConvNeXtTiny": "convnext_tiny_notop.h5",
@@ -254,3 +255,22 @@ def test_checks_of_a_configuration_are_added(config_path: Path) -> None:
     names = [what for what, _ in checks(with_weights(config_path), quick=True)]
     assert names[: len(without)] == without
     assert names[len(without) :] == ["photographs", "weights", "pipeline root", "push destination"]
+
+
+def test_a_job_server_that_does_not_answer_and_a_workspace_that_is_not_mounted_are_problems(tmp_path: Path) -> None:
+    with socket.create_server(("localhost", 0)) as server:
+        said = {
+            "runner": "flink",
+            "job_endpoint": f"localhost:{server.getsockname()[1]}",
+            "workers": {"pool": "localhost:50000"},
+            "workspace": str(tmp_path),
+            "steps": {"Evaluator": {"runner": "direct"}},
+        }
+        found = beam.runners(BeamSettings.model_validate(said))
+        assert found.status == "ok"
+        assert "ImageExampleGen on flink, Transform on flink, Evaluator on direct" in found.found
+        gone = beam.runners(BeamSettings.model_validate({**said, "workspace": f"{tmp_path}/gone"}))
+        assert (gone.status, gone.found) == ("problem", f"there is no folder {tmp_path}/gone")
+    closed = beam.runners(BeamSettings.model_validate(said))
+    assert closed.status == "problem"
+    assert f"no job server answers at {said['job_endpoint']}" in closed.found

@@ -76,14 +76,51 @@ def test_a_step_that_fails_leaves_nothing_in_the_workspace_and_its_outputs_empty
     assert list((tmp_path / "made").iterdir()) == list((tmp_path / "workspace").iterdir()) == []
 
 
+def test_a_workspace_that_is_not_mounted_is_told_and_not_made(tmp_path: Path) -> None:
+    from components.beam_workers import in_sight_of_workers
+
+    workspace = tmp_path / "mount" / "beam"
+    with (
+        pytest.raises(ThawError, match=r"there is no folder '.*beam' here, infrastructure\.beam\.workspace; mount it"),
+        in_sight_of_workers(executor(f"--thaw_workspace={workspace}"), {}, {}),
+    ):
+        pass
+    assert not workspace.parent.exists()
+
+
 def test_nobody_at_the_job_endpoint_is_told_at_once() -> None:
     from components.beam_workers import in_sight_of_workers
 
     with (
-        pytest.raises(ThawError, match=r"no Beam job server answers at 'localhost:1' .*set infrastructure\.beam\.job_end"),
+        pytest.raises(
+            ThawError, match=r"no Beam job server answers at 'localhost:1' .*set infrastructure\.beam\.job_end"
+        ),
         in_sight_of_workers(executor("--job_endpoint=localhost:1"), {}, {}),
     ):
         pass
+
+
+def test_a_job_that_fails_is_told_in_the_words_of_its_worker(tmp_path: Path) -> None:
+    import apache_beam as beam
+    from apache_beam.runners.portability import local_job_service
+
+    from components.beam_workers import in_sight_of_workers
+
+    def fail(number: int) -> None:
+        raise OSError(f"no place for {number}")
+
+    service = local_job_service.LocalJobServicer(str(tmp_path / "staging"))
+    endpoint = f"localhost:{service.start_grpc_server(0)}"
+    step = executor(f"--job_endpoint={endpoint}", "--environment_type=LOOPBACK")
+    try:
+        with (
+            pytest.raises(ThawError, match=rf"the job on the Beam job server '{endpoint}' failed: .*no place for 7"),
+            in_sight_of_workers(step, {}, {}),
+            beam.Pipeline(argv=step._beam_pipeline_args) as pipeline,
+        ):
+            pipeline | beam.Create([7]) | beam.Map(fail)
+    finally:
+        service.stop()
 
 
 def test_two_workers_with_the_same_work_do_not_write_into_one_file(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """TFMA's figures are scikit-learn's, on two real SavedModels; and what it blesses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,7 @@ def evaluate(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Ev
         candidate: str = "candidate",
         baseline: str = "baseline",
         test_split: Path = material.examples,
+        beam: Sequence[str] = BEAM,
     ) -> tuple[str, Any]:
         from tfx.dsl.components.base import base_beam_executor
         from tfx.types import artifact_utils, standard_artifacts
@@ -126,7 +127,7 @@ def evaluate(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Ev
             artifact.uri, artifact.id = material.models.get(name, name), number + 1
         examples.split_names = artifact_utils.encode_split_names(["test"])
         context = base_beam_executor.BaseBeamExecutor.Context(
-            beam_pipeline_args=BEAM, tmp_dir=str(folder / "temporary"), unique_id="1"
+            beam_pipeline_args=list(beam), tmp_dir=str(folder / "temporary"), unique_id="1"
         )
         inputs = {"examples": [examples], "model": models[:1], "baseline_model": models[1:]}
         properties = {"evaluation_settings": settings.model_dump_json(), "example_splits": '["test"]'}
@@ -163,6 +164,25 @@ def test_the_metrics_equal_scikit_learns(evaluated: tuple[str, Any], material: M
         assert found["log_loss"] == pytest.approx(log_loss, rel=1e-3)
         auc = metrics.roc_auc_score(material.truth, scores, multi_class="ovr", average="macro")
         assert found["auc"] == pytest.approx(auc, abs=1e-2)
+
+
+def test_a_job_server_finds_the_same_and_the_blessing_names_the_models_where_they_are(
+    evaluate: Evaluate, evaluated: tuple[str, Any], material: Material, tmp_path: Path
+) -> None:
+    from apache_beam.runners.portability import local_job_service
+
+    service = local_job_service.LocalJobServicer(str(tmp_path / "staging"))
+    server = ["--runner=PortableRunner", f"--job_endpoint=localhost:{service.start_grpc_server(0)}"]
+    flags = [*server, "--environment_type=LOOPBACK", "--sdk_container_image=none"]
+    try:
+        folder, blessing = evaluate(SETTINGS, beam=[*flags, f"--thaw_workspace={tmp_path / 'workspace'}"])
+    finally:
+        service.stop()
+    for name in ("candidate", "baseline"):
+        assert read_metrics(folder, name) == pytest.approx(read_metrics(evaluated[0], name))
+    assert is_blessed(blessing)
+    assert blessing.get_string_custom_property("current_model") == material.models["candidate"]
+    assert list((tmp_path / "workspace").iterdir()) == []
 
 
 def test_a_model_above_the_floor_is_blessed_however_good_its_baseline(
