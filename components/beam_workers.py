@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 import grpc
 import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 
@@ -33,6 +35,15 @@ _MAX_CONNECTING_S = 20.0
 _MAX_WORDS = 500
 
 Artifacts = Mapping[str, Sequence[types.Artifact]]
+
+
+class _OwnOptions(PipelineOptions):
+    """Keeps Beam from complaining of our flags: TFX asks it about them before an executor can take them out."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: Any) -> None:
+        parser.add_argument(WORKSPACE_FLAG)
+        parser.add_argument(SHARED_FOLDER_FLAG, action="append")
 
 
 @dataclass(frozen=True)

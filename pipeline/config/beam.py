@@ -76,7 +76,8 @@ def _folder_or_bucket(place: str) -> str:
 Endpoint = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+:[0-9]+$")]
 SharedFolder = Annotated[str, AfterValidator(_absolute_folder)]
 Workspace = Annotated[str, AfterValidator(_folder_or_bucket)]
-Bucket = Annotated[str, Field(pattern=r"^gs://[^/]+(/.*)?$")]
+# As Beam has it: where it finds another place, it takes a bucket of its own making in silence.
+Bucket = Annotated[str, Field(pattern=r"^gs://[a-z0-9][-_.a-z0-9]+[a-z0-9]/.+$")]
 Count = Annotated[int, Field(ge=1)]
 
 

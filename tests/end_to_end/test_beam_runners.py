@@ -69,7 +69,7 @@ def configuration_file(tmp_path_factory: pytest.TempPathFactory, photographs: Pa
 
 
 @pytest.fixture(scope="module")
-def transformed(configuration_file: Path) -> Callable[..., dict[str, Any]]:
+def transformed(configuration_file: Path, logical_cpus: int) -> Callable[..., dict[str, Any]]:
     """Takes the photographs in, makes training data of them, and returns all that came of it."""
     from components.image_example_gen import staging
     from pipeline import local_runner
@@ -225,9 +225,11 @@ def test_workers_of_a_job_server_make_the_bytes_of_the_direct_runner(
 def test_a_workspace_without_a_local_folder_is_enough(
     on_this_machine: dict[str, Any], transformed: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In memory, as TensorFlow has it: whoever opens a file in another way than for a bucket fails."""
+    """In memory, for TensorFlow and Beam alone: whoever opens a file in another way than in a bucket fails."""
     from pipeline import beam
+    from tests.end_to_end import memory_file_system
 
+    assert memory_file_system.MemoryFileSystem.scheme() == "ram", "Beam finds it where it has been imported"
     original = beam.beam_arguments
     monkeypatch.setattr(beam, "beam_arguments", lambda step: [*original(step), "--thaw_workspace=ram://workspace"])
     assert_same(transformed("in-memory"), on_this_machine)

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow  # TFX takes half a minute to import
 POOL: dict[str, Any] = {"job_endpoint": "jobs:8099", "workers": {"pool": "localhost:50000"}, "workspace": "/shared"}
 CLOUD: dict[str, Any] = {
     "runner": "dataflow",
-    "project": "p",
+    "project": "pets-1234",
     "region": "europe-west4",
-    "temp_location": "gs://b/t",
+    "temp_location": "gs://bucket/t",
     "workers": {"image": "registry.example/thaw-beam:1"},
 }
 
@@ -68,11 +68,12 @@ def test_beam_takes_what_dataflow_is_told() -> None:
 
     flags = arguments(**CLOUD, num_workers=2, max_num_workers=8, options=["--machine_type=n2-standard-4"])
     found = options(flags)
-    assert (found["project"], found["region"], found["temp_location"]) == ("p", "europe-west4", "gs://b/t")
+    assert (found["project"], found["region"], found["temp_location"]) == ("pets-1234", "europe-west4", "gs://bucket/t")
     assert (found["sdk_container_image"], found["num_workers"]) == ("registry.example/thaw-beam:1", 2)
     assert found["machine_type"] == "n2-standard-4"
-    assert "--thaw_workspace=gs://b/t" in flags
-    of_beam = [flag for flag in flags if not flag.startswith("--thaw")]
+    assert "--thaw_workspace=gs://bucket/t" in flags
+    # Dry: it would ask Google about the bucket.
+    of_beam = ["--dry_run=true", *(flag for flag in flags if not flag.startswith("--thaw"))]
     assert PipelineOptionsValidator(PipelineOptions(of_beam), DataflowRunner()).validate() == []
     without = [flag for flag in of_beam if not flag.startswith("--project")]
     assert PipelineOptionsValidator(PipelineOptions(without), DataflowRunner()).validate() != []

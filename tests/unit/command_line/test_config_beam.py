@@ -111,6 +111,10 @@ def test_what_is_resolved_reads_back_the_same(config_path: Path, overrides: tupl
             "runner is dataflow, which needs temp_location: gs://BUCKET/FOLDER",
         ),
         (
+            (*DATAFLOW, f"{BEAM}.temp_location=gs://bucket"),
+            "infrastructure.beam.temp_location: 'gs://bucket' must match",
+        ),
+        (
             (*DATAFLOW, f"{BEAM}.workers={{pool: 'h:1'}}"),
             "runner is dataflow, whose workers are containers: say workers",
         ),
