@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-import grpc
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from tfx import types
@@ -191,7 +190,7 @@ def _failures_in_words(sight: Sight) -> Iterator[None]:
     """A job server hands its failures over as text, with the worker's stack trace in it."""
     try:
         yield
-    except (RuntimeError, grpc.RpcError) as error:
+    except Exception as error:
         if sight.job_endpoint is None or not _is_of_the_runner(error):
             raise
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -226,10 +226,13 @@ def test_a_workspace_without_a_local_folder_is_enough(
     on_this_machine: dict[str, Any], transformed: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In memory, for TensorFlow and Beam alone: whoever opens a file in another way than in a bucket fails."""
+    import tensorflow as tf
+
     from pipeline import beam
     from tests.end_to_end import memory_file_system
 
     assert memory_file_system.MemoryFileSystem.scheme() == "ram", "Beam finds it where it has been imported"
+    monkeypatch.setattr(tf.io.gfile, "rename", memory_file_system.rename)
     original = beam.beam_arguments
     monkeypatch.setattr(beam, "beam_arguments", lambda step: [*original(step), "--thaw_workspace=ram://workspace"])
     assert_same(transformed("in-memory"), on_this_machine)

@@ -18,7 +18,8 @@ FLINK = (
     "data.images=s3://bucket/photographs",
 )
 DATAFLOW = (
-    f"{BEAM}={{runner: dataflow, project: p, region: europe-west4, temp_location: 'gs://b/t', workers: {{image: i}}}}",
+    f"{BEAM}={{runner: dataflow, project: p, region: europe-west4, workers: {{image: i}}}}",
+    f"{BEAM}.temp_location=gs://bucket/t",
     "data.images=gs://bucket/photographs",
 )
 KUBEFLOW = "infrastructure.kubeflow.image=registry.example/thaw:1"
