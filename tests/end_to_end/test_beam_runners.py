@@ -8,14 +8,7 @@ which is then started with a cluster in itself. The workers are a pool that the 
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +17,24 @@ import pytest
 import yaml
 
 from tests.conftest import DIGIT_NAMES, encode
+from tests.end_to_end.beam_servers import (
+    REPOSITORY,
+    WorkerPool,
+    flink_command,
+    free_port,
+    job_service_command,
+    process,
+    worker_pool_command,
+)
+from tests.end_to_end.kubeflow_emulator import Kubeflow, pod_environment
 from trainer.errors import ThawError
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
 ENDPOINT, FLINK_JAR = "THAW_BEAM_JOB_ENDPOINT", "THAW_FLINK_JOB_SERVER_JAR"
 NUM_PHOTOGRAPHS = 36
 NUM_ENTRIES_PER_CHUNK = 7
 NUM_JOBS = 4
-MAX_START_S = 180
 
 Digits = tuple[np.ndarray, np.ndarray]
 
@@ -116,24 +117,10 @@ def on_this_machine(transformed: Callable[..., dict[str, Any]]) -> dict[str, Any
     return transformed("direct")
 
 
-@dataclass(frozen=True)
-class WorkerPool:
-    """Beam's worker pool, as a sidecar of the image starts it."""
-
-    endpoint: str
-    log: Path
-
-    @property
-    def num_started(self) -> int:
-        """How many workers it has started so far, each a process."""
-        return self.log.read_text("utf-8").count("Starting worker with command")
-
-
 @pytest.fixture(scope="module")
 def worker_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerPool]:
     port, log = free_port(), tmp_path_factory.mktemp("pool") / "log"
-    command = ["-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
-    with process([sys.executable, *command], log, port):
+    with process(worker_pool_command(port), log, port):
         yield WorkerPool(f"localhost:{port}", log)
 
 
@@ -147,52 +134,13 @@ def job_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         yield os.environ[ENDPOINT]
         return
     if request.param == "beam":
-        module = "apache_beam.runners.portability.local_job_service_main"
-        command = [sys.executable, "-m", module, f"--port={port}", f"--staging_dir={folder / 'staging'}"]
+        command = job_service_command(port, folder / "staging")
+    elif FLINK_JAR not in os.environ or shutil.which("java") is None:
+        pytest.skip(f"{FLINK_JAR} names no job server of Flink, or there is no Java")
     else:
-        if FLINK_JAR not in os.environ or shutil.which("java") is None:
-            pytest.skip(f"{FLINK_JAR} names no job server of Flink, or there is no Java")
-        command = ["java", "-jar", os.environ[FLINK_JAR], "--flink-master=[local]", f"--job-port={port}"]
-        command += ["--artifact-port=0", "--expansion-port=0", f"--artifacts-dir={folder / 'staging'}"]
+        command = flink_command(os.environ[FLINK_JAR], port, folder / "staging")
     with process(command, folder / "log", port):
         yield f"localhost:{port}"
-
-
-@contextmanager
-def process(command: list[str], log: Path, port: int) -> Iterator[None]:
-    """A process that listens, with all that it starts; ended with the block."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)}
-    with log.open("wb") as file:
-        child = subprocess.Popen(
-            command, cwd=log.parent, env=environment, stdout=file, stderr=file, start_new_session=True
-        )
-    try:
-        wait_for(port, child, log)
-        yield
-    finally:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-
-
-def wait_for(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline_s = time.monotonic() + MAX_START_S
-    while time.monotonic() < deadline_s:
-        assert child.poll() is None, log.read_text("utf-8")
-        try:
-            socket.create_connection(("localhost", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError(log.read_text("utf-8"))
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("localhost", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def test_workers_of_a_job_server_make_the_bytes_of_the_direct_runner(
@@ -206,10 +154,7 @@ def test_workers_of_a_job_server_make_the_bytes_of_the_direct_runner(
     workspace, num_before = tmp_path / "workspace", worker_pool.num_started
     found = transformed(
         f"portable-{job_server.rpartition(':')[2]}",
-        runner="portable",
-        job_endpoint=job_server,
-        workers={"pool": worker_pool.endpoint},
-        workspace=str(workspace),
+        **remote(job_server, worker_pool, workspace),
         shared_folders=[str(photographs.parent)],
     )
     assert worker_pool.num_started >= num_before + NUM_JOBS, "the work was done by its processes"
@@ -220,6 +165,66 @@ def test_workers_of_a_job_server_make_the_bytes_of_the_direct_runner(
         "two/half.jpg": "truncated",
         "zéro/empty.jpg": "empty file",
     }
+
+
+def test_a_pod_of_the_compiled_pipeline_gives_its_work_to_them_too(
+    on_this_machine: dict[str, Any],
+    configuration_file: Path,
+    job_server: str,
+    worker_pool: WorkerPool,
+    photographs: Path,
+    store: Kubeflow,
+    tmp_path: Path,
+) -> None:
+    from pipeline.config import load_configuration
+    from pipeline.kubeflow_runner import specifications
+
+    beam = {**remote(job_server, worker_pool, tmp_path / "workspace"), "shared_folders": [str(photographs.parent)]}
+    volumes = [{"claim": "shared", "mount_path": str(tmp_path)}]
+    kubeflow = {"image": "registry.example/thaw:1", "default": {"volumes": volumes}}
+    overrides = [f"infrastructure.beam={json.dumps(beam)}", f"infrastructure.kubeflow={json.dumps(kubeflow)}"]
+    spec, _ = specifications(load_configuration(configuration_file, overrides))
+    num_before = worker_pool.num_started
+    made = store.run(spec, only=lambda task: task == "ImageExampleGen")["ImageExampleGen"]
+    assert worker_pool.num_started > num_before
+    found = examples_in(store.fetch(made["examples"]["uri"], tmp_path / "fetched"))
+    assert by_split(found) == by_split(on_this_machine["examples"])
+    assert made["quarantine"]["metadata"] == {"num_accepted": NUM_PHOTOGRAPHS + 1, "num_refused": 2}
+
+
+def by_split(examples: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
+    """A pod cuts into larger chunks, so the files are others."""
+    splits = {name.split("/")[0] for name in examples}
+    return {
+        split: sorted(one for name, found in examples.items() if name.startswith(f"{split}/") for one in found)
+        for split in splits
+    }
+
+
+def remote(job_server: str, worker_pool: WorkerPool, workspace: Path) -> dict[str, Any]:
+    return {
+        "runner": "portable",
+        "job_endpoint": job_server,
+        "workers": {"pool": worker_pool.endpoint},
+        "workspace": str(workspace),
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Kubeflow]:
+    """An emulated Kubeflow over an object store."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket="mlpipeline")
+    pod = tmp_path / "pod"
+    yield Kubeflow(client, "mlpipeline", pod, pod_environment(REPOSITORY, endpoint, pod))
+    server.stop()
 
 
 def test_a_workspace_without_a_local_folder_is_enough(
