@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability import job_server
 from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 
@@ -174,13 +175,15 @@ def _check_workspace(workspace: str) -> None:
 
 
 def _connect(endpoint: str) -> None:
-    """Fails at once where nothing listens; Beam itself would wait for as long as a job may last."""
+    """Fails soon where no job server listens; Beam itself would wait for as long as a job may last."""
     host, _, port = endpoint.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=_MAX_CONNECTING_S).close()
-    except OSError as error:
+        socket.create_connection((host, int(port)), timeout=_MAX_CONNECTING_S).close()  # tells at once what is refused
+        job_server.ExternalJobServer(endpoint, _MAX_CONNECTING_S).start()
+    except Exception as error:  # gRPC's time-out is no other
+        reason = str(error) or f"what listens there does not speak gRPC within {_MAX_CONNECTING_S:g} s"
         raise ThawError(
-            f"no Beam job server answers at {endpoint!r} ({error}); start it, or set infrastructure.beam.job_endpoint "
+            f"no Beam job server answers at {endpoint!r} ({reason}); start it, or set infrastructure.beam.job_endpoint "
             "to where it listens"
         ) from None
 

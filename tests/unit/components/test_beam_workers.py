@@ -1,5 +1,6 @@
 """Files between a step and workers of Beam on other machines."""
 
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -96,6 +97,18 @@ def test_nobody_at_the_job_endpoint_is_told_at_once() -> None:
             ThawError, match=r"no Beam job server answers at 'localhost:1' .*set infrastructure\.beam\.job_end"
         ),
         in_sight_of_workers(executor("--job_endpoint=localhost:1"), {}, {}),
+    ):
+        pass
+
+
+def test_what_listens_at_the_job_endpoint_and_is_no_job_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from components import beam_workers
+
+    monkeypatch.setattr(beam_workers, "_MAX_CONNECTING_S", 1.0)
+    with (
+        socket.create_server(("localhost", 0)) as server,
+        pytest.raises(ThawError, match=r"no Beam job server answers at .* \(what listens there does not speak gRPC"),
+        beam_workers.in_sight_of_workers(executor(f"--job_endpoint=localhost:{server.getsockname()[1]}"), {}, {}),
     ):
         pass
 
