@@ -9,8 +9,10 @@ from components.beam_workers import SHARED_FOLDER_FLAG, WORKSPACE_FLAG
 from pipeline.config import BeamSettings, RunnerSettings
 from pipeline.config.beam import BeamStep, Workers
 
+IN_PROCESS_RUNNER = "components.in_process_runner.InProcessRunner"
+
 _RUNNERS = {
-    "direct": "DirectRunner",
+    "direct": IN_PROCESS_RUNNER,
     "dataflow": "DataflowRunner",
     # Beam's FlinkRunner and SparkRunner are this one, and would start a job server if none were named.
     "flink": "PortableRunner",
@@ -34,7 +36,6 @@ def beam_arguments(settings: RunnerSettings) -> list[str]:
     arguments = [f"--runner={_RUNNERS[settings.runner]}"]
     if not settings.is_remote:
         arguments += [
-            # Left to itself, Beam tries a portable runner first and falls back after a while.
             f"--direct_running_mode={settings.direct_running_mode}",
             f"--direct_num_workers={settings.direct_num_workers}",
         ]

@@ -60,6 +60,7 @@ def make_transform_graph(
     from tfx_bsl.public import tfxio
 
     from benchmarks import zoo
+    from components.in_process_runner import InProcessRunner
     from trainer.preprocessing import RAW_FEATURE_SPEC, preprocessing_fn
 
     def make(**further: object) -> Path:
@@ -78,7 +79,7 @@ def make_transform_graph(
         )
         options = beam.options.pipeline_options.PipelineOptions(["--direct_running_mode=in_memory"])
         with (
-            beam.Pipeline("DirectRunner", options=options) as pipeline,
+            beam.Pipeline(InProcessRunner(), options=options) as pipeline,
             tft_beam.Context(temp_dir=str(folder / "temporary"), force_tf_compat_v1=False),
         ):
             transform_fn = (pipeline | raw.BeamSource(), raw.TensorAdapterConfig()) | tft_beam.AnalyzeDataset(

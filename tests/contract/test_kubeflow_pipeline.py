@@ -160,7 +160,7 @@ def test_steps_that_use_beam_are_told_how_each_its_own_and_the_others_nothing(sp
     assert {step: bool(beam_flags(spec, step)) for step in STEPS} == {
         step: step in ("ImageExampleGen", "Transform", "Evaluator") for step in STEPS
     }
-    assert here[:2] == ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+    assert here[:2] == ["--runner=components.in_process_runner.InProcessRunner", "--direct_running_mode=in_memory"]
     assert beam_flags(remote, "Evaluator") == here
     assert beam_flags(remote, "ImageExampleGen") == [
         "--runner=PortableRunner",

@@ -1,6 +1,8 @@
 """The local runner: Beam's options, and what went wrong in a component, in a user's words."""
 
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -36,20 +38,26 @@ def test_an_error_of_a_user_is_passed_on_and_a_defect_too() -> None:
 
 
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
-def test_beam_runs_and_tfx_packs_no_source_for_remote_workers(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beam_fetches_no_runner_and_tfx_packs_no_source(
+    mode: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import apache_beam as beam
+    from apache_beam.runners.portability.prism_runner import PrismRunner
     from apache_beam.testing.util import assert_that, equal_to
     from tfx.utils import dependency_utils
 
     from pipeline.beam import beam_arguments
 
+    monkeypatch.setattr(PrismRunner, "run_pipeline", lambda *_: pytest.fail("tried Prism"))
     monkeypatch.setattr(dependency_utils, "build_ephemeral_package", lambda: pytest.fail("packed"))
     num_workers = 2 if mode == "multi_processing" else 1
     arguments = beam_arguments(BeamSettings(direct_running_mode=mode, direct_num_workers=num_workers))
     flags = dependency_utils.make_beam_dependency_flags(arguments)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with beam.Pipeline(argv=flags) as pipeline:
         total = pipeline | beam.Create([1, 2, 3]) | beam.combiners.Count.Globally()
         assert_that(total, equal_to([3]))
+    assert not [*tmp_path.glob("beam-temp*")], "left behind"
 
 
 @pytest.mark.parametrize(

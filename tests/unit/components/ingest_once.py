@@ -20,7 +20,11 @@ from components.image_example_gen.settings import IngestionSettings
 
 NUM_ENTRIES_PER_CHUNK = 16
 # The image has no effect here, but without one TFX packs itself up for the workers each time, which takes a second.
-BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--sdk_container_image=none"]
+BEAM = [
+    "--runner=components.in_process_runner.InProcessRunner",
+    "--direct_running_mode=in_memory",
+    "--sdk_container_image=none",
+]
 
 
 def ingest_once(settings: dict[str, Any], folder: Path, begun: Event) -> None:

@@ -15,7 +15,7 @@ from trainer.errors import ThawError
 pytestmark = pytest.mark.slow
 
 SETTINGS = EvaluationSettings(min_accuracy=0.5, top_k=2)
-BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+BEAM = ["--runner=components.in_process_runner.InProcessRunner", "--direct_running_mode=in_memory"]
 
 
 @dataclass(frozen=True)

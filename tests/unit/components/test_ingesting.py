@@ -21,7 +21,7 @@ from trainer.errors import ThawError
 pytestmark = pytest.mark.slow
 
 SPLITS = {"train": 60, "eval": 20, "test": 20}
-BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+BEAM = ["--runner=components.in_process_runner.InProcessRunner", "--direct_running_mode=in_memory"]
 
 
 class Ingestion:
@@ -147,7 +147,11 @@ def test_record_files_are_the_same_twice_with_several_workers_and_in_any_order_o
 
     monkeypatch.setattr(os, "scandir", shuffled)
     monkeypatch.setattr(os, "cpu_count", lambda: 13)
-    threads = ["--runner=DirectRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=3"]
+    threads = [
+        "--runner=components.in_process_runner.InProcessRunner",
+        "--direct_running_mode=multi_threading",
+        "--direct_num_workers=3",
+    ]
     second = ingest(images, "second", beam=threads)
     assert first.record_files() == second.record_files()
     assert {name.split("/")[0] for name in first.record_files()} == {"Split-train", "Split-eval", "Split-test"}
