@@ -20,7 +20,9 @@ from pydantic import (
 from components.gate.settings import GateSettings
 from components.image_example_gen.settings import IngestionSettings, span_placeholders
 from components.image_example_gen.sources.spans import SpanTemplate
+from components.pusher.serving import ModelServer, ServingSettings, check_name
 from pipeline.config.kubeflow import KubeflowSettings
+from trainer.errors import ThawError
 from trainer.settings import LATEST, NO_WARM_START, ModelSettings, Settings
 
 FOLDER = "folder"
@@ -136,6 +138,7 @@ class InfrastructureSettings(Settings):
         beam: how Apache Beam runs.
         cache: where work on frozen layers is kept.
         kubeflow: how the pipeline runs on Kubeflow Pipelines; null where it does not.
+        serving: how KServe serves what is pushed, so that each version has a manifest; null for none.
     """
 
     root: LocalPath
@@ -145,6 +148,7 @@ class InfrastructureSettings(Settings):
     beam: BeamSettings = BeamSettings()
     cache: CacheSettings = CacheSettings()
     kubeflow: KubeflowSettings | None = None
+    serving: ServingSettings | None = None
 
     @property
     def cache_folder(self) -> Path:
@@ -190,6 +194,15 @@ class Configuration(Settings):
     gate: GateSettings
     infrastructure: InfrastructureSettings
 
+    @property
+    def model_server(self) -> ModelServer | None:
+        """For the manifests of pushed versions; None where there are none."""
+        serving, kubeflow = self.infrastructure.serving, self.infrastructure.kubeflow
+        if serving is None:
+            return None
+        volumes = kubeflow.of("Pusher").volumes if kubeflow else ()
+        return ModelServer(name=serving.name or self.name, settings=serving, volumes=volumes)
+
     @field_validator("model", mode="before")
     @classmethod
     def _make_weights_absolute(cls, model: Any, info: ValidationInfo) -> Any:
@@ -228,4 +241,16 @@ class Configuration(Settings):
                     f"infrastructure.{key}, {str(path)!r}, lies inside data.images, "
                     f"{self.data.images!r}, where it would be read as photographs; put it elsewhere"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_pushed_can_be_served(self) -> Self:
+        server = self.model_server
+        if server is None:
+            return self
+        try:
+            check_name(server.name)
+            server.source_of(str(self.infrastructure.push_destination))
+        except (ThawError, ValueError) as error:
+            raise ValueError(f"infrastructure.serving: {error}") from None
         return self
