@@ -16,7 +16,7 @@ from components.evaluator.evaluation_config import evaluation_config
 from components.evaluator.settings import EvaluationSettings
 from trainer.errors import ThawError
 from trainer.example_weights import check_weights, weights_of
-from trainer.export import is_complete
+from trainer.saved_models import is_complete
 from trainer.serving import read_model_labels
 
 

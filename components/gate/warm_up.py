@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from trainer.export import SERVING_SIGNATURE
+from trainer.saved_models import SERVING_SIGNATURE
 
 FILE_NAME = "tf_serving_warmup_requests"
 

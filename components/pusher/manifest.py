@@ -119,5 +119,9 @@ def _model(settings: ServingSettings) -> dict[str, Any]:
         model["runtimeVersion"] = settings.runtime_version + ("-gpu" if settings.gpus else "")
     if settings.arguments:
         model["args"] = list(settings.arguments)
-    resources = {"cpu": settings.cpu, "memory": settings.memory, **({_GPU: str(settings.gpus)} if settings.gpus else {})}
+    resources = {
+        "cpu": settings.cpu,
+        "memory": settings.memory,
+        **({_GPU: str(settings.gpus)} if settings.gpus else {}),
+    }
     return {**model, "resources": {"requests": resources, "limits": dict(resources)}}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from components.pusher.buckets import Bucket, OtherFiles, is_in_bucket, is_of_the_model
 from trainer.errors import ThawError
-from trainer.export import is_complete
 from trainer.files import flush
+from trainer.saved_models import is_complete
 
 _ABANDONED_AFTER_S = 24 * 60 * 60
 

@@ -73,7 +73,9 @@ class ServingSettings(Settings):
         if self.max_replicas is not None and self.max_replicas < self.min_replicas:
             raise ValueError(f"max_replicas is {self.max_replicas}, less than min_replicas, {self.min_replicas}")
         if self.gpus and self.runtime_version is None:
-            raise ValueError(f"gpus is {self.gpus}, and runtime_version null; the image for GPUs must be named: say one")
+            raise ValueError(
+                f"gpus is {self.gpus}, and runtime_version null; the image for GPUs must be named: say one"
+            )
         return self
 
 

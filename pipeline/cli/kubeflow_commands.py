@@ -227,9 +227,7 @@ def delete(
 
 
 def manifest(
-    config: Annotated[
-        Path, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)
-    ],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)],
     version: Annotated[str, typer.Option("--version", metavar="NUMBER", help="Of a pushed version.")] = "newest",
     overrides: Overrides = None,
 ) -> int:
