@@ -13,7 +13,9 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils, proto_utils
 
 from components.evaluator.evaluation_config import evaluation_config
+from components.evaluator.results import BASELINE, CANDIDATE, write_metrics
 from components.evaluator.settings import EvaluationSettings
+from components.evaluator.tfma_results import overall_metrics
 from trainer.errors import ThawError
 from trainer.example_weights import check_weights, weights_of
 from trainer.saved_models import is_complete
@@ -34,6 +36,8 @@ class Executor(executor.Executor):
         config = evaluation_config(settings, labels, _is_weighted(input_dict))
         _complete_tfma()
         super().Do(input_dict, output_dict, {**exec_properties, "eval_config": proto_utils.proto_to_json(config)})
+        uri = artifact_utils.get_single_uri(output_dict["evaluation"])
+        write_metrics(uri, {name: overall_metrics(uri, name) for name in (CANDIDATE, BASELINE)})
 
 
 def _is_weighted(input_dict: dict[str, list[types.Artifact]]) -> bool:

