@@ -80,7 +80,9 @@ def figures_of(seconds: Seconds, limit_s: Sequence[float]) -> list[Figure]:
             *(Figure(f"{step}: {name}", statistics.median(values), "s") for name, values in commands.items()),
             Figure(f"{step}: stock over thaw", statistics.median(ratios), ""),
         ]
-    ours, stock = (sum(statistics.median(commands[name]) for commands in seconds.values()) for name in ("thaw", "stock"))
+    ours, stock = (
+        sum(statistics.median(commands[name]) for commands in seconds.values()) for name in ("thaw", "stock")
+    )
     return [
         *figures,
         Figure("all steps: thaw", ours, "s"),

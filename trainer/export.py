@@ -15,6 +15,7 @@ from trainer.precision import computing_in_float32
 from trainer.saved_models import EXAMPLES_SIGNATURE, LABEL_FUNCTION, SERVING_SIGNATURE
 from trainer.transform_graph import load_saved_transform, pixels_of, read_labels, vocabulary_path
 
+
 class ServedClassifier(tf.Module):
     """The classifier behind the preprocessing graph of its training.
 

@@ -14,7 +14,6 @@ from components.data_validation.features import FEATURES_WITHOUT_STATISTICS
 from trainer.features import LABEL
 
 
-
 class Executor(executor.Executor):
     """Infers the schema from the statistics and adds the features without statistics."""
 

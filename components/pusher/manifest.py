@@ -2,7 +2,7 @@
 
 TensorFlow Serving looks for numbered folders below /mnt/models and takes the highest. So its pod is given one of them,
 at /mnt/models/NUMBER. Which way was read in KServe 0.20: of `storageUris` it downloads a bucket's objects to a mount
-path, but of a claim it would mount all, whatever the path; so a claim is mounted as Kubernetes does it, with a sub-path.
+path, but of a claim it would mount all, whatever the path; so a claim is mounted as in any pod, with a sub-path.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """infra/kubernetes against the schemas of Kubernetes, what the manifests promise, and infra/verify-cluster.
 
-KServe's InferenceService has the schema of its custom resource definition, cut to what is used here; Prometheus's rule has
-none, and is checked by hand against its docs.
+KServe's InferenceService has the schema of its custom resource definition, cut to what is used here; Prometheus's rule
+has none, and is checked by hand against its docs.
 """
 
 import json

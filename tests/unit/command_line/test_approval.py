@@ -25,7 +25,9 @@ def test_an_approved_model_is_pushed_with_a_card_and_a_trace_in_the_metadata(con
 
     pusher = {"volumes": [{"claim": "serving", "mount_path": str(tmp_path)}]}
     kubeflow = json.dumps({"image": "example/thaw:1", "steps": {"Pusher": pusher}})
-    configuration = load_configuration(config_path, [f"infrastructure.kubeflow={kubeflow}", "infrastructure.serving={}"])
+    configuration = load_configuration(
+        config_path, [f"infrastructure.kubeflow={kubeflow}", "infrastructure.serving={}"]
+    )
     configuration.infrastructure.root.mkdir(parents=True)
     model = tmp_path / "candidate"
     variables = ("variables/variables.index", "variables/variables.data-00000-of-00001")

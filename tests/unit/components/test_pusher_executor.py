@@ -1,4 +1,4 @@
-"""Pusher between TFX's artifacts and the push destination: what it says of a push, and the manifest that goes with it."""
+"""Pusher between TFX's artifacts and the push destination: what it says of a push, and the manifest beside it."""
 
 import hashlib
 import json
