@@ -1,7 +1,7 @@
 """A server that speaks Google Cloud Storage's JSON API: gcp-storage-emulator, with the precondition that it lacks.
 
-`ifGenerationMatch=0` asks that an object be made only if it is not there yet; a real bucket answers 412 where it is, see
-https://cloud.google.com/storage/docs/request-preconditions. What kind of bucket it is (with a hierarchy, zonal) gcsfs
+`ifGenerationMatch=0` asks that an object be made only if it is not there yet; a real bucket answers 412 where it is
+(https://cloud.google.com/storage/docs/request-preconditions). What kind of bucket it is (with a hierarchy, zonal) gcsfs
 asks by gRPC over TLS, which nothing here speaks: `plain_buckets` answers in its place, as for an ordinary bucket.
 """
 
