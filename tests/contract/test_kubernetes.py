@@ -42,6 +42,7 @@ FINE_TUNER = '["/launch","--"] ["--executor_class_path","components.fine_tuner.e
 EPOCHS = "".join(f"thaw\nhead {number}/40 · loss 1.0 · accuracy 0.5\n" for number in range(1, 5))
 ANSWERS: dict[str, tuple[int, str]] = {
     "storageUris": (0, "array"),
+    "supportsMultiModelDownload": (0, "true"),
     "thaw/model-version": (0, "3"),
     "model.runtime": (0, "kserve-tensorflow-serving"),
     "get servingruntime": (1, "not found"),
@@ -201,6 +202,7 @@ def test_a_cluster_on_which_all_is_well_passes(verify: Verify, tmp_path: Path) -
         ({"get nodes": (0, "\n2\n")}, "a node has 4 GPUs"),
         ({"wait inferenceservice": (1, "timed out")}, "the model server digits is ready"),
         ({"storageUris": (0, "")}, "KServe serves versions from buckets"),
+        ({"supportsMultiModelDownload": (0, "false false")}, "KServe serves versions from buckets"),
         ({"get clusterservingruntime": (1, "not found")}, "the runtime of digits is there"),
         ({"thaw/model-version": (0, "4")}, "it serves the version that its manifest says"),
         ({"thaw/model-version": (0, "")}, "it serves the version that its manifest says"),
