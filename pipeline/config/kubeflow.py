@@ -27,6 +27,8 @@ NEVER_CACHED: tuple[StepName, ...] = ("ImageExampleGen", "Gate", "Pusher")
 _SHARED_MEMORY_OF_GPUS = "2Gi"
 _LOOKS_SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE|(ACCESS|API)_?KEY")
 
+_NAMES_A_FILE = re.compile(r"^GOOGLE_APPLICATION_CREDENTIALS$|_FILE$")
+"""Variables whose value is the path of a secret, which is none."""
 
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -118,8 +120,8 @@ class StepSettings(Settings):
     @field_validator("environment")
     @classmethod
     def _holds_no_secrets(cls, environment: dict[str, str]) -> dict[str, str]:
-        for name in environment:
-            if _LOOKS_SECRET.search(name.upper()):
+        for name, value in environment.items():
+            if _LOOKS_SECRET.search(name.upper()) and not (_NAMES_A_FILE.search(name) and value.startswith("/")):
                 raise ValueError(
                     f"{name} looks like a secret, and the compiled pipeline can be read by many; put it into a "
                     f"Kubernetes secret, and name that: secrets: [{{name: …, environment: {{key: {name}}}}}]"
