@@ -12,8 +12,9 @@ from components.gate import verdict_schema
 from components.gate.release import write_release
 from components.gate.verdict_schema import Approval, Verdict
 from components.gate.warm_up import FILE_NAME
+from components.pusher.buckets import OtherFiles
 from components.pusher.manifest import Provenance, manifests
-from components.pusher.publish import OtherFiles, publish
+from components.pusher.publish import publish
 from pipeline.config import Configuration
 from pipeline.local_runner import metadata_connection
 from pipeline.reports.run_report import content_of

@@ -12,8 +12,9 @@ from tfx.utils import path_utils
 
 from components.gate.verdict_schema import FILE_NAME
 from components.pusher.announcement import announce
+from components.pusher.buckets import OtherFiles
 from components.pusher.manifest import FILE, Provenance, manifests
-from components.pusher.publish import OtherFiles, publish
+from components.pusher.publish import publish
 from components.pusher.serving import ModelServer
 from trainer.files import sha256_of
 
