@@ -4,6 +4,7 @@ For `infra/verify-cluster`: whether the credentials of a pod suffice, and whethe
 there already when one asks for a new one, only a real bucket can show.
 """
 
+import contextlib
 import sys
 import tempfile
 import uuid
@@ -28,23 +29,32 @@ def probe(url: str) -> None:
     """
     if not is_in_bucket(url):
         raise ThawError(f"{url!r} is in no bucket; give s3://BUCKET/… or gs://BUCKET/…")
-    place = f"{url.rstrip('/')}/.thaw-probe-{uuid.uuid4().hex}"
-    bucket = Bucket(place)
+    bucket = Bucket(f"{url.rstrip('/')}/.thaw-probe-{uuid.uuid4().hex}")
     with tempfile.TemporaryDirectory(prefix="thaw-probe-") as folder:
-        models = [_model(Path(folder, name), name) for name in ("one", "two")]
         try:
-            with ThreadPoolExecutor(len(models)) as threads:
-                found = list(threads.map(lambda model: publish(model, place, lambda _: _OTHERS).version, models))
-            _check(sorted(found) == ["1", "2"], f"two that pushed at once got the numbers {found}: one is lost")
-            newest = models[found.index("2")]
-            _check(not publish(newest, place).is_new, "what was pushed is not found again, so it is pushed each time")
-            bucket.download(2, Path(folder, "read"))
-            for name in _FILES:
-                same = Path(folder, "read", name).read_bytes() == Path(newest, name).read_bytes()
-                _check(same, f"{name} is read back otherwise than it was written")
-        finally:
-            bucket.remove()
-        _check(not bucket.numbers(), "what was pushed cannot be removed")
+            _push_and_read(bucket, Path(folder))
+        except ThawError:
+            with contextlib.suppress(Exception):  # what went wrong is told, not what follows from it
+                bucket.remove()
+            raise
+    try:
+        bucket.remove()
+    except Exception as error:  # botocore, aiohttp and gcsfs each have their own
+        raise ThawError(f"what was pushed cannot be removed: {' '.join(str(error).split())[:300]}") from error
+    _check(not bucket.numbers(), "what was pushed and removed is there all the same")
+
+
+def _push_and_read(bucket: Bucket, folder: Path) -> None:
+    models = [_model(folder / name, name) for name in ("one", "two")]
+    with ThreadPoolExecutor(len(models)) as threads:
+        found = list(threads.map(lambda model: publish(model, bucket.url, lambda _: _OTHERS).version, models))
+    _check(sorted(found) == ["1", "2"], f"two that pushed at once got the numbers {found}: one is lost")
+    newest = models[found.index("2")]
+    _check(not publish(newest, bucket.url).is_new, "what was pushed is not found again, so it is pushed each time")
+    bucket.download(2, folder / "read")
+    for name in _FILES:
+        same = (folder / "read" / name).read_bytes() == Path(newest, name).read_bytes()
+        _check(same, f"{name} is read back otherwise than it was written")
 
 
 def _model(folder: Path, content: str) -> str:
