@@ -167,7 +167,9 @@ def test_publishers_at_once_never_replace_a_version(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("os.getpid", lambda: next(numbers))  # as if each were a process of its own
     with ThreadPoolExecutor(4) as threads:
         found = list(
-            threads.map(lambda model: publish(model, str(tmp_path / "serving"), lambda number: {"note": number}), models)
+            threads.map(
+                lambda model: publish(model, str(tmp_path / "serving"), lambda number: {"note": number}), models
+            )
         )
     assert sorted(publication.folder.name for publication in found) == ["1", "2", "3", "4"]
     for number, publication in enumerate(found):
