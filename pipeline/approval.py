@@ -2,6 +2,7 @@
 
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from ml_metadata.metadata_store import metadata_store
@@ -11,12 +12,15 @@ from components.gate import verdict_schema
 from components.gate.release import write_release
 from components.gate.verdict_schema import Approval, Verdict
 from components.gate.warm_up import FILE_NAME
+from components.pusher.buckets import OtherFiles
+from components.pusher.manifest import Provenance, manifests
 from components.pusher.publish import publish
 from pipeline.config import Configuration
 from pipeline.local_runner import metadata_connection
 from pipeline.reports.run_report import content_of
 from pipeline.run_record import VERDICT, RunRecord
 from trainer.errors import ThawError
+from trainer.files import sha256_of
 
 EXECUTION_TYPE = "ThawApproval"
 _PROPERTIES = ("who", "when", "why", "run_id", "pushed_to")
@@ -50,12 +54,20 @@ def push_refused(record: RunRecord, configuration: Configuration, who: str, why:
     with tempfile.TemporaryDirectory(prefix=".approval-", dir=infrastructure.root) as release:
         content = content_of(record, verdict.model_copy(update={"approval": approval}))
         write_release(verdict.models["candidate"].uri, folder / FILE_NAME, content, "candidate", release)
-        publication = publish(release, destination)
+        publication = publish(release, destination, _manifest(record, configuration, folder))
     approval = approval.model_copy(update={"pushed_to": publication.uri})
     _note(configuration, record, approval)
     approved = verdict.model_copy(update={"approval": approval})
     verdict_schema.write(approved, folder)
     return approved
+
+
+def _manifest(record: RunRecord, configuration: Configuration, verdict: Path) -> OtherFiles | None:
+    server = configuration.model_server
+    if server is None:
+        return None
+    provenance = Provenance(record.run_id, sha256_of(verdict / verdict_schema.FILE_NAME))
+    return partial(manifests, server, str(configuration.infrastructure.push_destination), provenance)
 
 
 def _note(configuration: Configuration, record: RunRecord, approval: Approval) -> None:

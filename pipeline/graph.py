@@ -74,7 +74,9 @@ def build_components(configuration: Configuration) -> Sequence[base_node.BaseNod
     pusher = Pusher(
         model=gate.outputs["approved_model"],
         model_blessing=gate.outputs["blessing"],
+        verdict=gate.outputs["verdict"],
         push_destination=str(infrastructure.push_destination),
+        model_server=configuration.model_server,
     )
     return [
         example_gen,

@@ -1,25 +1,19 @@
 """The model that leaves: a SavedModel that takes encoded images and knows the names of its classes."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from trainer.classifier import Classifier
 from trainer.errors import ThawError
-from trainer.features import IMAGE, LABEL, LABEL_ID, LABEL_VOCABULARY
+from trainer.features import IMAGE, LABEL, LABEL_ID
 from trainer.image_forms import MAX_PIXELS
 from trainer.images import unpack, unpack_batch
 from trainer.per_image import error_texts, pixels_of_good_images
 from trainer.precision import computing_in_float32
+from trainer.saved_models import EXAMPLES_SIGNATURE, LABEL_FUNCTION, SERVING_SIGNATURE
 from trainer.transform_graph import load_saved_transform, pixels_of, read_labels, vocabulary_path
-
-SERVING_SIGNATURE = "serving_default"
-# Takes serialized tf.Examples as ImageExampleGen writes them; TFMA evaluates through it.
-EXAMPLES_SIGNATURE = "serving_examples"
-# From serialized tf.Examples to the id of their label; TFMA reads the truth through it.
-LABEL_FUNCTION = "label_features"
 
 
 class ServedClassifier(tf.Module):
@@ -137,9 +131,3 @@ def export(model: Classifier, transform_graph: str, image_size_px: int, folder: 
     }
     with computing_in_float32(model):  # what is served does not depend on the machine that trained it
         tf.saved_model.save(served, folder, signatures=signatures)
-
-
-def is_complete(folder: str) -> bool:
-    """Whether a folder holds a SavedModel of ours with its graph, its variables and its labels."""
-    needed = ("saved_model.pb", "variables/variables.index", "variables/variables.data-*", f"assets/{LABEL_VOCABULARY}")
-    return all(any(Path(folder).glob(name)) for name in needed)

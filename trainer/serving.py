@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.errors import ThawError
 from trainer.photographs import UnreadableImage, normalise, read_header
+from trainer.saved_models import SERVING_SIGNATURE, is_complete
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ def predict(model_dir: Path, images: Sequence[Path]) -> list[Prediction]:
     """
     import tensorflow as tf
 
-    from trainer.export import SERVING_SIGNATURE
     from trainer.images import DEFAULT_MAX_PIXELS, WHITE
 
     folder = find_version(model_dir)
@@ -73,8 +73,6 @@ def find_version(model_dir: Path) -> Path:
 
 def is_version(folder: Path) -> bool:
     """Whether a folder is a complete SavedModel of ours."""
-    from trainer.export import is_complete
-
     return is_complete(str(folder))
 
 

@@ -10,10 +10,8 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from components.data_validation.features import FEATURES_WITHOUT_STATISTICS
 from trainer.features import LABEL
-
-# Statistics on image bytes would be slow and say nothing; on names of files and digests, all values differ.
-FEATURES_WITHOUT_STATISTICS = ("image", "path", "content_sha256", "group")
 
 
 class Executor(executor.Executor):

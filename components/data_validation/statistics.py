@@ -22,7 +22,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx_bsl.coders import example_coder
 
 from components.artifacts import Quarantine
-from components.data_validation.schema import FEATURES_WITHOUT_STATISTICS
+from components.data_validation.features import FEATURES_WITHOUT_STATISTICS
 from components.digest import code_digest
 from components.image_example_gen.quarantine import SUMMARY_FILE
 from trainer.features import LABEL

@@ -7,8 +7,8 @@ from typing import Any
 from tensorflow_model_analysis.proto import config_pb2
 
 from components.evaluator.settings import EvaluationSettings
-from trainer.export import EXAMPLES_SIGNATURE, LABEL_FUNCTION
 from trainer.features import LABEL, LABEL_ID, WEIGHT
+from trainer.saved_models import EXAMPLES_SIGNATURE, LABEL_FUNCTION
 
 ACCURACY = "accuracy"
 TOP_K_ACCURACY = "top_k_accuracy"

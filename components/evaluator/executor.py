@@ -14,10 +14,12 @@ from tfx.utils import path_utils, proto_utils
 
 from components.beam_workers import in_sight_of_workers
 from components.evaluator.evaluation_config import evaluation_config
+from components.evaluator.results import BASELINE, CANDIDATE, write_metrics
 from components.evaluator.settings import EvaluationSettings
+from components.evaluator.tfma_results import overall_metrics
 from trainer.errors import ThawError
 from trainer.example_weights import check_weights, weights_of
-from trainer.export import is_complete
+from trainer.saved_models import is_complete
 from trainer.serving import read_model_labels
 
 
@@ -36,6 +38,8 @@ class Executor(executor.Executor):
         _complete_tfma()
         with in_sight_of_workers(self, input_dict, output_dict):
             super().Do(input_dict, output_dict, {**exec_properties, "eval_config": proto_utils.proto_to_json(config)})
+        uri = artifact_utils.get_single_uri(output_dict["evaluation"])
+        write_metrics(uri, {name: overall_metrics(uri, name) for name in (CANDIDATE, BASELINE)})
 
 
 def _is_weighted(input_dict: dict[str, list[types.Artifact]]) -> bool:

@@ -12,9 +12,9 @@ import tensorflow as tf
 from components.gate.predictions import ModelName, ModelPredictions, Predictions, TestExamples
 from trainer.errors import ThawError
 from trainer.example_weights import check_weights
-from trainer.export import EXAMPLES_SIGNATURE, is_complete
 from trainer.features import IMAGE, LABEL, WEIGHT
 from trainer.progress import Tally
+from trainer.saved_models import EXAMPLES_SIGNATURE, is_complete
 from trainer.serving import read_model_labels
 
 _BATCH_SIZE = 32

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from components.pusher.buckets import Bucket, is_in_bucket
 from trainer.errors import ThawError
-from trainer.export import is_complete
 from trainer.files import sha256_of
+from trainer.saved_models import is_complete
 from trainer.warm_start import FOLDER as WARM_START_FOLDER
 
 _GRAPH = "saved_model.pb"

@@ -7,7 +7,8 @@ from pathlib import Path
 from components.gate.report.content import ReportContent
 from components.gate.report.model_card import write_model_card
 from components.gate.verdict_schema import Subject
-from components.gate.warm_up import EXTRA_ASSETS, FILE_NAME
+from components.gate.warm_up import FILE_NAME
+from components.release_names import EXTRA_ASSETS
 
 
 def write_release(saved_model: str, warm_up: Path, content: ReportContent, subject: Subject, target: str) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from trainer.export import SERVING_SIGNATURE
+from trainer.saved_models import SERVING_SIGNATURE
 
 FILE_NAME = "tf_serving_warmup_requests"
-EXTRA_ASSETS = "assets.extra"
 
 _BATCH_SIZES = (1, 8)
 _MAX_BYTES_OF_IMAGES = 4 * 2**20

@@ -5,27 +5,32 @@ last: until `saved_model.pb` is there, the folder is no model. The number is cla
 only if it is not there yet, so two publishers never write the same version. When the version is whole, that object gets
 the digests of its files.
 
-Tried against a server that speaks S3. gs:// is the same code through gcsfs, and was not tried.
+Tried against servers that speak S3 and Google Cloud Storage.
 """
 
+import hashlib
 import json
 import os
 import posixpath
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.gate.report import model_card
+from components.release_names import MANIFEST, MODEL_CARD
 from trainer.files import sha256_of
 
 SCHEMES = ("s3", "gs")
 _CLAIMS = ".thaw-versions"
 _PARTIAL = ".thaw-partial-"
 _GRAPH = "saved_model.pb"
+_BESIDE_THE_MODEL = (MODEL_CARD, MANIFEST)
 _ABANDONED_AFTER_S = 24 * 60 * 60
+
+OtherFiles = Callable[[str], Mapping[str, str]]
+"""Texts that a version has beside its model, by their path in it, given its number."""
 
 
 def is_in_bucket(place: str) -> bool:
@@ -73,6 +78,13 @@ class Bucket:
             return None
         return said.get("files")
 
+    def text(self, number: int, name: str) -> str:
+        """A small file of a version; "" where there is none."""
+        try:
+            return str(self._store.cat_file(f"{self._key}/{number}/{name}"), "utf-8")
+        except FileNotFoundError:
+            return ""
+
     def download(self, number: int, folder: Path) -> None:
         """Copies a version into a folder here."""
         for name in self.files(number):
@@ -80,8 +92,12 @@ class Bucket:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._store.get_file(f"{self._key}/{number}/{name}", str(path))
 
-    def publish(self, saved_model: Path) -> tuple[int, bool]:
+    def publish(self, saved_model: Path, others: OtherFiles | None = None) -> tuple[int, bool]:
         """Makes a SavedModel the newest version, unless it is that already.
+
+        Args:
+            saved_model: its folder.
+            others: see `OtherFiles`.
 
         Returns:
             The number of the version, and whether it is new.
@@ -96,16 +112,28 @@ class Bucket:
         self._remove_abandoned()
         partial = f"{self._key}/{_PARTIAL}{int(time.time())}-{uuid.uuid4().hex}"
         try:
-            for name in digests:
+            uploaded = list(digests)
+            for name in uploaded:
                 self._store.put_file(str(saved_model / name), f"{partial}/{name}")
             number = self._claim()
-            for name in sorted(digests, key=lambda name: (name == _GRAPH, name)):
+            digests |= self._write(number, others(str(number)) if others else {})
+            for name in sorted(uploaded, key=lambda name: (name == _GRAPH, name)):
                 self._store.cp_file(f"{partial}/{name}", f"{self._key}/{number}/{name}")
         finally:
             self._remove(partial)
         claim = json.dumps({"files": digests}, indent=2).encode()
         self._store.pipe_file(f"{self._key}/{_CLAIMS}/{number}.json", claim)
         return number, True
+
+    def remove(self) -> None:
+        """Removes all versions, and what is kept of them."""
+        self._remove(self._key)
+
+    def _write(self, number: int, texts: Mapping[str, str]) -> dict[str, str]:
+        """Writes texts into a version; returns their hex sha256."""
+        for name, text in texts.items():
+            self._store.pipe_file(f"{self._key}/{number}/{name}", text.encode())
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
     def _claim(self) -> int:
         """The first number above all that are taken, ours from now on."""
@@ -143,9 +171,13 @@ class Bucket:
         return {name.removeprefix(f"{key}/"): int(info["size"]) for name, info in found.items() if name != key}
 
 
+def is_of_the_model(name: str) -> bool:
+    """Whether a file makes a version what it is; what tells of the run does not: another may make the same model."""
+    return posixpath.basename(name) not in _BESIDE_THE_MODEL
+
+
 def _of_model(digests: dict[str, str]) -> dict[str, str]:
-    """Without the model card, which tells of the run: another run may make the same model."""
-    return {name: digest for name, digest in digests.items() if Path(name).name != model_card.FILE_NAME}
+    return {name: digest for name, digest in digests.items() if is_of_the_model(name)}
 
 
 def _files(folder: Path) -> list[str]:

@@ -7,11 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.gate.report import model_card
-from components.pusher.buckets import Bucket, is_in_bucket
+from components.pusher.buckets import Bucket, OtherFiles, is_in_bucket, is_of_the_model
 from trainer.errors import ThawError
-from trainer.export import is_complete
 from trainer.files import flush
+from trainer.saved_models import is_complete
 
 _ABANDONED_AFTER_S = 24 * 60 * 60
 
@@ -39,7 +38,7 @@ class Publication:
         return Path(self.uri)
 
 
-def publish(saved_model: str, destination: str) -> Publication:
+def publish(saved_model: str, destination: str, others: OtherFiles | None = None) -> Publication:
     """Makes a SavedModel the newest version in `destination`, unless it is that already.
 
     The copy is made under a name that TensorFlow Serving ignores, since it is not a number, flushed to disk, and
@@ -48,6 +47,7 @@ def publish(saved_model: str, destination: str) -> Publication:
     Args:
         saved_model: folder of a complete SavedModel.
         destination: folder of the versions, made where it is missing; or a place in a bucket, s3://… or gs://….
+        others: texts that the version has beside its model, by path, given its number; they come with it, all at once.
 
     Returns:
         The place of the version; a new one has a number one higher than the highest there.
@@ -60,7 +60,7 @@ def publish(saved_model: str, destination: str) -> Publication:
             f"{saved_model!r} is not a complete SavedModel (saved_model.pb and variables); nothing was pushed"
         )
     if is_in_bucket(destination):
-        return _publish_to_bucket(saved_model, destination)
+        return _publish_to_bucket(saved_model, destination, others)
     versions = Path(destination)
     partial = versions / f".partial-{os.getpid()}"
     try:
@@ -72,16 +72,16 @@ def publish(saved_model: str, destination: str) -> Publication:
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(saved_model, partial)
         _flush_files(partial)
-        return Publication(str(_rename_to_next_version(partial, versions)), is_new=True)
+        return Publication(str(_rename_to_next_version(partial, versions, others)), is_new=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise ThawError(f"cannot push to {destination!r}: {error.strerror or error}; nothing was published") from error
 
 
-def _publish_to_bucket(saved_model: str, destination: str) -> Publication:
+def _publish_to_bucket(saved_model: str, destination: str, others: OtherFiles | None) -> Publication:
     bucket = Bucket(destination)
     try:
-        number, is_new = bucket.publish(Path(saved_model))
+        number, is_new = bucket.publish(Path(saved_model), others)
     except Exception as error:  # botocore, aiohttp and gcsfs each have their own
         what = " ".join(str(error).split()) or type(error).__name__
         raise ThawError(
@@ -107,23 +107,24 @@ def _newest(versions: Path) -> Path | None:
 
 
 def _is_same(left: Path, right: Path) -> bool:
-    """Whether two folders hold the same files with the same bytes, whatever their model cards say."""
+    """Whether two folders hold the same files with the same bytes, whatever is said beside the model."""
     files = _files(left)
     return files == _files(right) and all(filecmp.cmp(left / name, right / name, shallow=False) for name in files)
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != model_card.FILE_NAME
-    )
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(filter(is_of_the_model, names))
 
 
-def _rename_to_next_version(partial: Path, versions: Path) -> Path:
+def _rename_to_next_version(partial: Path, versions: Path, others: OtherFiles | None) -> Path:
     while True:
         newest = _newest(versions)
         target = versions / str(int(newest.name) + 1 if newest else 1)
+        for name, text in (others(target.name) if others else {}).items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).write_text(text, encoding="utf-8")
+            flush(partial / name)
         try:
             # An existing folder that is not empty makes the rename fail, so a version is never replaced.
             partial.rename(target)

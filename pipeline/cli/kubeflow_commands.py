@@ -226,8 +226,25 @@ def delete(
     return command(Connection(host, namespace, kube_context, ca_file), name)
 
 
+def manifest(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration file (YAML).", show_default=False)],
+    version: Annotated[str, typer.Option("--version", metavar="NUMBER", help="Of a pushed version.")] = "newest",
+    overrides: Overrides = None,
+) -> int:
+    """Print the InferenceService with which KServe serves a pushed version.
+
+    Each version has its own beside it; this is for an older one, or where the configuration has changed since.
+
+    [bold]Example[/bold]: thaw manifest pets.yaml --version 3 | kubectl apply -f -
+    """
+    from pipeline.cli.manifest import manifest_ as command
+
+    return command(config, version, overrides or [])
+
+
 def add_to(app: typer.Typer) -> None:
     """Makes them commands of `thaw`."""
     app.command(epilog=_EXIT_STATUSES_OF_RUNS)(submit)
     app.command(epilog=_EXIT_STATUSES_OF_RUNS)(status)
+    app.command(epilog=_EXIT_STATUSES)(manifest)
     app.add_typer(schedule)

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from components.kubernetes import Cpu, MountPath, ObjectName, Quantity, Volume
 from trainer.settings import Settings
 
 StepName = Literal[
@@ -25,34 +26,11 @@ NEVER_CACHED: tuple[StepName, ...] = ("ImageExampleGen", "Gate", "Pusher")
 
 _SHARED_MEMORY_OF_GPUS = "2Gi"
 _LOOKS_SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE|(ACCESS|API)_?KEY")
-_OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 
+_NAMES_A_FILE = re.compile(r"^GOOGLE_APPLICATION_CREDENTIALS$|_FILE$")
+"""Variables whose value is the path of a secret, which is none."""
 
-def _absolute_in_container(path: str) -> str:
-    if not path.startswith("/") or path == "/" or ":" in path:
-        raise ValueError("must be an absolute path in the container, and not /")
-    return path.rstrip("/")
-
-
-Cpu = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)?|[0-9]+m)$")]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(E|Ei|P|Pi|T|Ti|G|Gi|M|Mi|K|Ki)?$")]
-ObjectName = Annotated[str, Field(pattern=_OBJECT_NAME, max_length=253)]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-MountPath = Annotated[str, AfterValidator(_absolute_in_container)]
-
-
-class Volume(Settings):
-    """A persistent volume claim, mounted.
-
-    Attributes:
-        claim: name of the claim.
-        mount_path: where it appears in the container.
-        sub_path: the folder of the volume that appears there; "" for all of it.
-    """
-
-    claim: ObjectName
-    mount_path: MountPath
-    sub_path: str = ""
 
 
 class Secret(Settings):
@@ -142,8 +120,8 @@ class StepSettings(Settings):
     @field_validator("environment")
     @classmethod
     def _holds_no_secrets(cls, environment: dict[str, str]) -> dict[str, str]:
-        for name in environment:
-            if _LOOKS_SECRET.search(name.upper()):
+        for name, value in environment.items():
+            if _LOOKS_SECRET.search(name.upper()) and not (_NAMES_A_FILE.search(name) and value.startswith("/")):
                 raise ValueError(
                     f"{name} looks like a secret, and the compiled pipeline can be read by many; put it into a "
                     f"Kubernetes secret, and name that: secrets: [{{name: …, environment: {{key: {name}}}}}]"

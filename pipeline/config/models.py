@@ -20,9 +20,11 @@ from pydantic import (
 from components.gate.settings import GateSettings
 from components.image_example_gen.settings import IngestionSettings, span_placeholders
 from components.image_example_gen.sources.spans import SpanTemplate
+from components.pusher.serving import ModelServer, ServingSettings, check_name
 from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.sight import what_workers_cannot_see
+from trainer.errors import ThawError
 from trainer.settings import LATEST, NO_WARM_START, ModelSettings, Settings
 
 FOLDER = "folder"
@@ -115,6 +117,7 @@ class InfrastructureSettings(Settings):
         beam: how the steps run that use Apache Beam.
         cache: where work on frozen layers is kept.
         kubeflow: how the pipeline runs on Kubeflow Pipelines; null where it does not.
+        serving: how KServe serves what is pushed, so that each version has a manifest; null for none.
     """
 
     root: LocalPath
@@ -124,6 +127,7 @@ class InfrastructureSettings(Settings):
     beam: BeamSettings = BeamSettings()
     cache: CacheSettings = CacheSettings()
     kubeflow: KubeflowSettings | None = None
+    serving: ServingSettings | None = None
 
     @property
     def cache_folder(self) -> Path:
@@ -168,6 +172,15 @@ class Configuration(Settings):
     model: ModelSettings
     gate: GateSettings
     infrastructure: InfrastructureSettings
+
+    @property
+    def model_server(self) -> ModelServer | None:
+        """For the manifests of pushed versions; None where there are none."""
+        serving, kubeflow = self.infrastructure.serving, self.infrastructure.kubeflow
+        if serving is None:
+            return None
+        volumes = kubeflow.of("Pusher").volumes if kubeflow else ()
+        return ModelServer(name=serving.name or self.name, settings=serving, volumes=volumes)
 
     @field_validator("model", mode="before")
     @classmethod
@@ -214,4 +227,16 @@ class Configuration(Settings):
         infrastructure = self.infrastructure
         for problem in what_workers_cannot_see(self.data.images, infrastructure.beam, infrastructure.kubeflow):
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_pushed_can_be_served(self) -> Self:
+        server = self.model_server
+        if server is None:
+            return self
+        try:
+            check_name(server.name)
+            server.source_of(str(self.infrastructure.push_destination))
+        except (ThawError, ValueError) as error:
+            raise ValueError(f"infrastructure.serving: {error}") from None
         return self

@@ -1,6 +1,7 @@
 """infra/kubernetes against the schemas of Kubernetes, what the manifests promise, and infra/verify-cluster.
 
-Custom resources (KServe, Prometheus) have no schema here; what is used of them is checked by hand against their docs.
+KServe's InferenceService has the schema of its custom resource definition, cut to what is used here; Prometheus's rule
+has none, and is checked by hand against its docs.
 """
 
 import json
@@ -12,9 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+
+from components.pusher.serving import RUNTIME_VERSION
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "infra/kubernetes"
@@ -34,7 +38,23 @@ for part, (status, text) in json.loads(os.environ["FAKE_ANSWERS"]).items():
         sys.exit(status)
 sys.exit(f"not expected: {words}")
 """
+FINE_TUNER = '["/launch","--"] ["--executor_class_path","components.fine_tuner.executor.Executor"]'
+EPOCHS = "".join(f"thaw\nhead {number}/40 · loss 1.0 · accuracy 0.5\n" for number in range(1, 5))
 ANSWERS: dict[str, tuple[int, str]] = {
+    "storageUris": (0, "array"),
+    "supportsMultiModelDownload": (0, "true"),
+    "thaw/model-version": (0, "3"),
+    "model.runtime": (0, "kserve-tensorflow-serving"),
+    "get servingruntime": (1, "not found"),
+    "--raw /api/v1/namespaces/kubeflow/services/digits-predictor:80/proxy/v1/models/digits": (
+        0,
+        '{"model_version_status": [{"version": "3",\n "state": "AVAILABLE", "status": {"error_code": "OK"}}]}',
+    ),
+    "run thaw-verify": (0, ""),
+    "get pods": (0, f'gate ["/launch"] ["components.gate.executor.Executor"]\nfirst {FINE_TUNER}\nnext {FINE_TUNER}\n'),
+    "logs first": (0, EPOCHS),
+    "logs next": (0, EPOCHS.partition("head 2/40")[1] + EPOCHS.partition("head 2/40")[2]),
+    "exec first": (0, ""),
     "version": (0, "{}"),
     "phase": (0, "Bound"),
     "CRON_SCHEDULE_TIMEZONE": (0, "UTC"),
@@ -82,8 +102,10 @@ def test_the_account_may_name_what_it_may_read_and_holds_no_star() -> None:
 def test_the_model_server_reads_the_volume_that_is_pushed_to() -> None:
     (service,) = documents("inference-service.yaml")
     assert (service["apiVersion"], service["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+    jsonschema.validate(service, json.loads((ROOT / "tests/contract/inference_service.schema.json").read_text("utf-8")))
     model = service["spec"]["predictor"]["model"]
     assert model["modelFormat"] == {"name": "tensorflow"}
+    assert model["runtimeVersion"] == RUNTIME_VERSION
     claims = [item["metadata"]["name"] for item in documents("storage.yaml")]
     assert re.fullmatch(r"pvc://(.*)/digits", model["storageUri"])[1] in claims  # type: ignore[index]
 
@@ -138,6 +160,8 @@ def verify(tmp_path: Path) -> Verify:
             "PYTHONPATH": str(ROOT),
             "HOME": str(tmp_path),
             "FAKE_LOG": str(tmp_path / "log"),
+            "VERIFY_POLL_S": "0",
+            "VERIFY_TRIES": "2",
             "FAKE_ANSWERS": json.dumps(
                 {**answers, **{key: said for key, said in ANSWERS.items() if key not in answers}}
             ),
@@ -153,9 +177,16 @@ def verify(tmp_path: Path) -> Verify:
 _OUTCOMES = ("pass", "FAIL", "skip")
 
 
-def test_a_cluster_on_which_all_is_well_passes(verify: Verify) -> None:
-    status, points, said = verify("--gpus", "4", "--kserve", "digits")
+OPTIONS = ("--gpus", "4", "--kserve", "digits", "--bucket", "gs://bucket/serving", "--image", "example/thaw:1")
+
+
+def test_a_cluster_on_which_all_is_well_passes(verify: Verify, tmp_path: Path) -> None:
+    status, points, said = verify(*OPTIONS)
     assert status == 0, said
+    (tried,) = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("run thaw-verify")]
+    assert tried.endswith("--command -- python -P -m components.pusher.probe gs://bucket/serving")
+    overrides = json.loads(re.search(r"--overrides (\{.*\}) --command", tried)[1])  # type: ignore[index]
+    assert overrides["spec"] == {"serviceAccountName": "thaw"}
     assert [words for words, outcome in points.items() if outcome == "skip"] == ["the API answers: --host not given"]
     assert len(points) > 15 and "FAIL" not in points.values()
 
@@ -170,15 +201,31 @@ def test_a_cluster_on_which_all_is_well_passes(verify: Verify) -> None:
         ({"get networkpolicy": (1, "not found")}, "a network policy holds the steps"),
         ({"get nodes": (0, "\n2\n")}, "a node has 4 GPUs"),
         ({"wait inferenceservice": (1, "timed out")}, "the model server digits is ready"),
+        ({"storageUris": (0, "")}, "KServe serves versions from buckets"),
+        ({"supportsMultiModelDownload": (0, "false false")}, "KServe serves versions from buckets"),
+        ({"get clusterservingruntime": (1, "not found")}, "the runtime of digits is there"),
+        ({"thaw/model-version": (0, "4")}, "it serves the version that its manifest says"),
+        ({"thaw/model-version": (0, "")}, "it serves the version that its manifest says"),
+        ({"run thaw-verify": (1, "no access")}, "a pod may push to gs://bucket/serving, two at once not as one"),
         ({"get serviceaccount": (1, "not found")}, "the account thaw is there"),
     ],
 )
 def test_what_is_wrong_fails_alone_and_with_its_reason(
     verify: Verify, wrong: dict[str, tuple[int, str]], failed: str
 ) -> None:
-    status, points, said = verify("--gpus", "4", "--kserve", "digits", **wrong)
+    status, points, said = verify(*OPTIONS, **wrong)
     assert status == 1 and said.endswith("1 failed\n")
     assert [words for words, outcome in points.items() if outcome == "FAIL"] == [failed]
+
+
+def test_the_keys_of_a_secret_are_the_environment_of_the_pod_that_tries_the_bucket(
+    verify: Verify, tmp_path: Path
+) -> None:
+    assert verify(*OPTIONS, "--bucket-secret", "keys")[0] == 0
+    tried = re.search(r"run (\S+) .*--overrides (\{.*\}) --command", (tmp_path / "log").read_text())
+    assert tried is not None
+    (container,) = json.loads(tried[2])["spec"]["containers"]
+    assert container == {"name": tried[1], "envFrom": [{"secretRef": {"name": "keys"}}]}
 
 
 def test_wrong_use_is_told(verify: Verify) -> None:
@@ -186,10 +233,26 @@ def test_wrong_use_is_told(verify: Verify) -> None:
     assert "needs a value" in verify("--host")[2]
 
 
+NEXT_BEGINS_ANEW = {"logs next": (0, EPOCHS)}
+NO_NEXT = {"get pods": (0, f"first {FINE_TUNER}\n")}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("approved", "outcome"), [(True, "pass"), (False, "pass"), (None, "FAIL")])
+@pytest.mark.parametrize(
+    ("approved", "outcome", "killed", "pods"),
+    [
+        (True, "pass", "pass", {}),
+        (False, "pass", "FAIL", NEXT_BEGINS_ANEW),
+        (None, "FAIL", "FAIL", NO_NEXT),
+    ],
+)
 def test_the_api_is_asked_for_a_schedule_and_a_run(
-    verify: Verify, tmp_path: Path, approved: bool | None, outcome: str
+    verify: Verify,
+    tmp_path: Path,
+    approved: bool | None,
+    outcome: str,
+    killed: str,
+    pods: dict[str, tuple[int, str]],
 ) -> None:
     from api_server import Running
     from api_state import ApiServer
@@ -208,11 +271,14 @@ def test_the_api_is_asked_for_a_schedule_and_a_run(
     running = Running(state)
     try:
         options = ("--host", running.url, "--pipeline", str(tmp_path / "pipeline.yaml"), "--pipeline-root", "no://x")
-        _, points, text = verify(*options)
+        _, points, text = verify(*options, "--kill", **pods)
     finally:
         running.stop()
     assert points["a schedule that is made twice is one"] == "pass", text
+    assert points["a schedule can be paused and resumed"] == "pass", text
     assert points["a schedule can be deleted"] == "pass", text
+    assert points["a run starts"] == "pass", text
+    assert points["a killed trainer goes on from its checkpoint"] == killed, text
     assert points["a run ends with a verdict"] == outcome, text
     assert state.recurring_runs == {}
     assert [run["service_account"] for run in state.runs.values()] == ["thaw"]

@@ -1,5 +1,6 @@
 """The digits on an emulated Kubeflow Pipelines: the commands of the compiled file, in processes, over a real store."""
 
+import hashlib
 import json
 import subprocess
 import time
@@ -36,7 +37,8 @@ class Cluster:
         overrides = (
             f"data.images={json.dumps(str(self.photographs))}",
             f"infrastructure.push_destination={json.dumps(str(self.served))}",
-            "infrastructure.kubeflow={image: example/thaw:1, steps: {FineTuner: {retries: 2}}}",
+            f"infrastructure.kubeflow={json.dumps(self._pods())}",
+            "infrastructure.serving={service_account: thaw-serving}",
             *settings,
         )
         arguments = [argument for setting in overrides for argument in ("--set", setting)]
@@ -45,6 +47,10 @@ class Cluster:
         assert done.exit_status == 0, done.errors
         documents = list(yaml.safe_load_all(output.read_text("utf-8")))
         return documents[0]
+
+    def _pods(self) -> dict[str, Any]:
+        serving = {"claim": "thaw-serving", "mount_path": str(self.folder)}
+        return {"image": "example/thaw:1", "steps": {"FineTuner": {"retries": 2}, "Pusher": {"volumes": [serving]}}}
 
     def read(self, artifact: Artifact) -> Path:
         """Downloads an artifact."""
@@ -107,6 +113,19 @@ def test_what_was_pushed_lies_on_the_volume_and_the_artifact_says_so(cluster: Cl
     assert (metadata["pushed"], metadata["pushed_version"]) == (1, "1")
     assert metadata["pushed_destination"] == str(cluster.served / "1")
     assert (cluster.served / "1" / "saved_model.pb").is_file()
+
+
+def test_what_was_pushed_has_the_manifest_that_serves_it(cluster: Cluster, pushed: Outputs) -> None:
+    path = Path(pushed["Pusher"]["pushed_model"]["metadata"]["manifest"])
+    assert path.is_relative_to(cluster.served / "1")
+    manifest = yaml.safe_load(path.read_text("utf-8"))
+    annotations, predictor = manifest["metadata"]["annotations"], manifest["spec"]["predictor"]
+    assert manifest["metadata"]["name"] == "digits"
+    assert predictor["volumes"][0]["persistentVolumeClaim"] == {"claimName": "thaw-serving"}
+    assert predictor["model"]["volumeMounts"][0]["subPath"] == "served/1"
+    verdict = (cluster.read(pushed["Gate"]["verdict"]) / "verdict.json").read_bytes()
+    assert annotations["thaw/verdict-sha256"] == hashlib.sha256(verdict).hexdigest()
+    assert f"/{annotations['thaw/run']}/Pusher/" in pushed["Pusher"]["pushed_model"]["uri"]
 
 
 def test_no_local_path_leaves_a_pod_and_properties_name_places_in_the_store(cluster: Cluster, pushed: Outputs) -> None:

@@ -10,8 +10,9 @@ from components.gate.report.page import TEMPLATES, TITLES
 from components.gate.report.training import is_known, phase_rows
 from components.gate.verdict_schema import MetricRow, Subject
 from components.pages.rendering import printable
+from components.release_names import MODEL_CARD
 
-FILE_NAME = "model_card.md"
+FILE_NAME = MODEL_CARD
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#&~])")
 _MOST_CLASSES = 40
 

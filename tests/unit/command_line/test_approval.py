@@ -1,8 +1,10 @@
 """Pushing what the gate has refused: with a real metadata store, and on record everywhere."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from components.gate import verdict_schema
 from components.gate.report.model_card import FILE_NAME as CARD
@@ -21,7 +23,11 @@ def test_an_approved_model_is_pushed_with_a_card_and_a_trace_in_the_metadata(con
     from pipeline.approval import EXECUTION_TYPE, push_refused
     from pipeline.local_runner import metadata_connection
 
-    configuration = load_configuration(config_path)
+    pusher = {"volumes": [{"claim": "serving", "mount_path": str(tmp_path)}]}
+    kubeflow = json.dumps({"image": "example/thaw:1", "steps": {"Pusher": pusher}})
+    configuration = load_configuration(
+        config_path, [f"infrastructure.kubeflow={kubeflow}", "infrastructure.serving={}"]
+    )
     configuration.infrastructure.root.mkdir(parents=True)
     model = tmp_path / "candidate"
     variables = ("variables/variables.index", "variables/variables.data-00000-of-00001")
@@ -44,6 +50,8 @@ def test_an_approved_model_is_pushed_with_a_card_and_a_trace_in_the_metadata(con
         update={"status": "refused", "verdict": verdict, "uris": uris}
     )
 
+    verdict_sha256 = hashlib.sha256((folders["verdict"] / verdict_schema.FILE_NAME).read_bytes()).hexdigest()
+
     found = push_refused(record, configuration, "night shift", "the old camera is gone")
 
     pushed = configuration.infrastructure.push_destination / "1"
@@ -52,6 +60,10 @@ def test_an_approved_model_is_pushed_with_a_card_and_a_trace_in_the_metadata(con
     card = (pushed / "assets.extra" / CARD).read_text("utf-8")
     assert "by night shift on" in card and "the old camera is gone" in card
     assert "Backbone MobileNetV2" in card and "1,000 of 1,003 photographs" in card
+    manifest = yaml.safe_load((pushed / "assets.extra/inference-service.yaml").read_text("utf-8"))
+    annotations = manifest["metadata"]["annotations"]
+    assert annotations["thaw/model-uri"] == "pvc://serving/serving/shapes/1"
+    assert (annotations["thaw/run"], annotations["thaw/verdict-sha256"]) == (run_dir.name, verdict_sha256)
     store = metadata_store.MetadataStore(metadata_connection(configuration))
     (execution,) = store.get_executions_by_type(EXECUTION_TYPE)
     assert execution.properties["who"].string_value == "night shift"

@@ -10,7 +10,20 @@ import pytest
 import yaml
 from conftest import Thaw
 
-COMMANDS = ("run", "worker", "runs", "show", "report", "compare", "predict", "config", "doctor", "submit", "status")
+COMMANDS = (
+    "run",
+    "worker",
+    "runs",
+    "show",
+    "report",
+    "compare",
+    "predict",
+    "config",
+    "doctor",
+    "submit",
+    "status",
+    "manifest",
+)
 
 
 def test_help_imports_nothing_heavy(environment: dict[str, str]) -> None:

@@ -94,3 +94,10 @@ def test_a_secret_in_the_environment_is_refused_and_not_repeated(config_path: Pa
     message = told(config_path, f"{KUBEFLOW}.default={{environment: {{AWS_SECRET_ACCESS_KEY: hunter2}}}}")
     assert "AWS_SECRET_ACCESS_KEY looks like a secret" in message
     assert "hunter2" not in message
+
+
+def test_the_path_of_a_mounted_secret_is_none(config_path: Path) -> None:
+    names = "{GOOGLE_APPLICATION_CREDENTIALS: /secrets/key.json, AWS_WEB_IDENTITY_TOKEN_FILE: /secrets/token}"
+    assert len(settings(config_path, f"{KUBEFLOW}.default={{environment: {names}}}").of("Gate").environment) == 2
+    key = f"{KUBEFLOW}.default={{environment: {{GOOGLE_APPLICATION_CREDENTIALS: '{{private_key}}'}}}}"
+    assert "GOOGLE_APPLICATION_CREDENTIALS looks like a secret" in told(config_path, key)

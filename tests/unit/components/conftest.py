@@ -51,3 +51,24 @@ def s3_server(_s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()  # an earlier one speaks to the server of another file of tests
     return _s3_url
+
+
+@pytest.fixture(scope="module")
+def _gcs_url() -> Iterator[str]:
+    from gcs_server import Running
+
+    running = Running()
+    yield running.url
+    running.stop()
+
+
+@pytest.fixture
+def gcs_server(_gcs_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A server that speaks Google Cloud Storage, in this process, which `gs://` stands for."""
+    import gcsfs
+    from gcs_server import plain_buckets
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", _gcs_url)
+    plain_buckets(monkeypatch)
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    return _gcs_url

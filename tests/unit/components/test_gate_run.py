@@ -186,7 +186,7 @@ def test_report_and_gallery_lie_beside_the_verdict_with_the_very_photographs(
 
 
 def test_what_is_released_has_its_card_with_it(approved: tuple[Verdict, Path]) -> None:
-    card = (approved[1] / "approved" / "Format-Serving" / warm_up.EXTRA_ASSETS / "model_card.md").read_text("utf-8")
+    card = (approved[1] / "approved" / "Format-Serving" / "assets.extra" / "model_card.md").read_text("utf-8")
     assert approved[0].models["candidate"].sha256 in card and "the fine-tuned model" in card
 
 
@@ -200,7 +200,7 @@ def test_the_release_is_the_candidate_with_warm_up_requests_that_it_answers(
     assert fingerprint(release) == fingerprint(material.model("candidate"))
     signature = tf.saved_model.load(str(release)).signatures["serving_default"]
     sizes = []
-    path = release / warm_up.EXTRA_ASSETS / warm_up.FILE_NAME
+    path = release / "assets.extra" / warm_up.FILE_NAME
     for record in tf.data.TFRecordDataset(str(path)):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
         assert request.model_spec.signature_name == "serving_default"

@@ -107,6 +107,21 @@ def test_nothing_is_visible_until_all_of_it_is(model: str, tmp_path: Path, monke
     assert not any(seen)
 
 
+def test_what_lies_beside_the_model_appears_with_it(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    original = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        seen.append((self / "assets.extra/note").read_text())
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    publish(model, str(tmp_path / "serving"), lambda number: {"assets.extra/note": f"of {number}"})
+    assert seen == ["of 1"]
+
+
 def test_a_copy_that_fails_half_way_publishes_nothing_and_leaves_nothing(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,10 +166,15 @@ def test_publishers_at_once_never_replace_a_version(tmp_path: Path, monkeypatch:
     numbers = iter(range(1000, 2000))
     monkeypatch.setattr("os.getpid", lambda: next(numbers))  # as if each were a process of its own
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda model: publish(model, str(tmp_path / "serving")), models))
+        found = list(
+            threads.map(
+                lambda model: publish(model, str(tmp_path / "serving"), lambda number: {"note": number}), models
+            )
+        )
     assert sorted(publication.folder.name for publication in found) == ["1", "2", "3", "4"]
     for number, publication in enumerate(found):
         assert (publication.folder / "saved_model.pb").read_text() == f"graph {number}"
+        assert (publication.folder / "note").read_text() == publication.version
 
 
 def test_what_a_killed_publisher_left_is_removed_after_a_day(model: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Photographs in buckets, read from a server that speaks S3; gs:// is the same code through another file system."""
+"""Photographs in buckets, read from a server that speaks S3; gs:// is in test_google_cloud_storage.py."""
 
 import io
 import pickle

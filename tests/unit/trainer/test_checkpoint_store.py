@@ -57,6 +57,20 @@ def test_the_store_keeps_two_as_the_folder_does(tmp_path: Path) -> None:
     assert {name.split("/")[-2] for name in objects()} == {"checkpoint-000004", "checkpoint-000005"}
 
 
+def test_the_digests_are_uploaded_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploaded: list[str] = []
+    kind = type(fsspec.filesystem("memory"))
+    original = kind.put_file
+
+    def put(self: object, local: str, remote: str, *rest: object, **more: object) -> None:
+        uploaded.append(Path(remote).name)
+        original(self, local, remote, *rest, **more)
+
+    monkeypatch.setattr(kind, "put_file", put)
+    folder(tmp_path).save(checkpoint(1))
+    assert len(uploaded) > 1 and uploaded.index("sha256.json") == len(uploaded) - 1
+
+
 def test_one_whose_upload_was_cut_short_is_not_taken(tmp_path: Path) -> None:
     writer = folder(tmp_path / "first")
     writer.save(checkpoint(1))

@@ -8,9 +8,9 @@ import tensorflow as tf
 from tiny import fine_tune_phase, head_phase, settings
 
 from trainer import run as job_runner
-from trainer.export import is_complete
 from trainer.phase_training import PhaseTraining
 from trainer.run import TrainingJob, run
+from trainer.saved_models import is_complete
 from trainer.training import TrainingData, _Training
 
 pytestmark = pytest.mark.slow
