@@ -1,4 +1,7 @@
-"""The digits on an emulated Kubeflow Pipelines: the commands of the compiled file, in processes, over a real store."""
+"""The digits on an emulated Kubeflow Pipelines: the commands of the compiled file, in processes, over a real store.
+
+They run in the built image where there is one of this code (`make test-image`), else in this environment.
+"""
 
 import json
 import subprocess
@@ -12,9 +15,10 @@ import pytest
 import yaml
 
 from tests.end_to_end.conftest import EXAMPLE, REPOSITORY, Workplace, execute
-from tests.end_to_end.kubeflow_emulator import Artifact, Kubeflow, pod_environment
+from tests.end_to_end.kubeflow_emulator import Artifact, Kubeflow
+from tests.end_to_end.pods import EnvironmentPods, Image, ImagePods, Pods, secret
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.image]
 
 BUCKET = "mlpipeline"
 INGESTION = ("ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform")
@@ -23,10 +27,9 @@ Outputs = dict[str, dict[str, Artifact]]
 
 @dataclass(frozen=True)
 class Cluster:
-    """An emulated Kubeflow with the digits' photographs and a volume for pushed models."""
+    """An emulated Kubeflow with the digits' photographs and a volume for pushed models, `served`."""
 
     kubeflow: Kubeflow
-    photographs: Path
     served: Path
     folder: Path
 
@@ -34,8 +37,8 @@ class Cluster:
         """The specification that `thaw compile` writes, read back."""
         output = self.folder / "pipeline.yaml"
         overrides = (
-            f"data.images={json.dumps(str(self.photographs))}",
-            f"infrastructure.push_destination={json.dumps(str(self.served))}",
+            f"data.images={json.dumps(self.kubeflow.pods.photographs)}",
+            f"infrastructure.push_destination={json.dumps(self.kubeflow.pods.serving)}",
             "infrastructure.kubeflow={image: example/thaw:1, steps: {FineTuner: {retries: 2}}}",
             *settings,
         )
@@ -66,7 +69,6 @@ def cluster(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> I
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    environment = pod_environment(REPOSITORY, endpoint, folder / "pod")
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -75,9 +77,17 @@ def cluster(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> I
         aws_secret_access_key="test",
     )
     client.create_bucket(Bucket=BUCKET)
-    kubeflow = Kubeflow(client, BUCKET, folder / "pod", environment)
-    yield Cluster(kubeflow, workplace.photographs, folder / "served", folder)
+    pods = pods_in(folder, workplace.photographs, endpoint)
+    yield Cluster(Kubeflow(client, BUCKET, pods), folder / "served", folder)
     server.stop()
+
+
+def pods_in(folder: Path, photographs: Path, endpoint: str) -> Pods:
+    """In the image if it is at hand, else in this environment."""
+    served, image = folder / "served", Image.at_hand()
+    if image is not None:
+        return ImagePods(image, folder / "pod", (photographs, served), secret(endpoint))
+    return EnvironmentPods(folder / "pod", REPOSITORY, secret(endpoint), str(photographs), str(served))
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +115,13 @@ def test_verdict_metrics_and_weights_are_those_of_the_local_run(
 def test_what_was_pushed_lies_on_the_volume_and_the_artifact_says_so(cluster: Cluster, pushed: Outputs) -> None:
     metadata = pushed["Pusher"]["pushed_model"]["metadata"]
     assert (metadata["pushed"], metadata["pushed_version"]) == (1, "1")
-    assert metadata["pushed_destination"] == str(cluster.served / "1")
+    assert metadata["pushed_destination"] == f"{cluster.kubeflow.pods.serving}/1"
     assert (cluster.served / "1" / "saved_model.pb").is_file()
 
 
 def test_no_local_path_leaves_a_pod_and_properties_name_places_in_the_store(cluster: Cluster, pushed: Outputs) -> None:
     text = json.dumps(pushed)
-    assert str(cluster.kubeflow.folder) not in text
+    assert cluster.kubeflow.path_in_pod(f"minio://{BUCKET}") not in text
     blessing = pushed["Evaluator"]["blessing"]["metadata"]
     assert blessing["current_model"] == pushed["FineTuner"]["model"]["uri"]
     assert blessing["current_model_id"] == pushed["FineTuner"]["model"]["name"]
