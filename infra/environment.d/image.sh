@@ -33,6 +33,7 @@ run_with_image() {
     local container
     [ -z "${THAW_IMAGE_ROOT:-}" ] || enter "$@"
     if image_can_be_entered; then
+        mkdir -p "$CACHE"
         exec 7>>"$IMAGE_LOCK"
         flock --shared 7 # held as long as anything of the run lives
         container="thaw-image-$(inputs_digest | cut -c 1-12)"

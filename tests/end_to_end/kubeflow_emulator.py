@@ -269,4 +269,3 @@ def _cache_key(executor_input: pipeline_spec_pb2.ExecutorInput, container: Spec)
             ]
         ).encode()
     ).hexdigest()
-

@@ -142,7 +142,7 @@ class Image:
 
 @dataclass(frozen=True)
 class ImagePods:
-    """Processes in the image: /tmp, the launcher's folders and two volumes are mounted, and nothing else can be written.
+    """Processes in the image: /tmp, the launcher's folders and two volumes can be written, and nothing else.
 
     Attributes:
         volumes: photographs and pushed models, out here.
