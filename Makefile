@@ -30,7 +30,7 @@ test-quick: ## run the tests that take seconds
 
 test-image: ## build the image if it is not of this code, and run the pipeline in it, as on Kubeflow
 	@infra/environment image --if-changed cpu
-	@$(ENVIRONMENT) --image python -m pytest tests -m image -rs
+	@THAW_IMAGE_REQUIRED=1 $(ENVIRONMENT) --image python -m pytest tests -m image
 
 check: ## formatting, lint, types, and which package may import which
 	@$(ENVIRONMENT) ruff format --check .

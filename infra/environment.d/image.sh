@@ -5,7 +5,7 @@
 
 IMAGE_LABEL=thaw.inputs
 IMAGE_INPUTS=(.dockerignore components examples infra/Containerfile infra/assert_own_names.py infra/cut_packages
-    infra/thaw-entrypoint infra/uv-requirements.txt pipeline pyproject.toml trainer uv.lock)
+    infra/install_packages infra/thaw-entrypoint infra/uv-requirements.txt pipeline pyproject.toml trainer uv.lock)
 IMAGE_LOCK="$CACHE/image.lock"
 
 # Of all that the build sees: an image with this label is of this code.

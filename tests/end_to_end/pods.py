@@ -100,6 +100,7 @@ class Image:
         """The one that `infra/environment run --image` has mounted."""
         root = os.environ.get("THAW_IMAGE_ROOT")
         if root is None:
+            assert os.environ.get("THAW_IMAGE_REQUIRED") != "1", cls.why_not()
             return None
         said: dict[str, Any] = json.loads(Path(os.environ["THAW_IMAGE_CONFIG"]).read_text("utf-8"))["OCIv1"]["config"]
         environment = dict(item.split("=", 1) for item in said["Env"])

@@ -143,17 +143,18 @@ def test_a_read_only_root_need_not_compile_what_it_imports(image: Image) -> None
     assert stale.strip() == "[]"
 
 
-def test_what_is_compiled_in_the_image_is_what_is_compiled_here(image: Image, tmp_path: Path) -> None:
-    settings = ("--set", "infrastructure.kubeflow={image: example/thaw:1}", "--set", "data.images=/mnt")
+def test_the_image_compiles_the_pipeline_to_the_same_file_as_this_environment(image: Image, tmp_path: Path) -> None:
+    settings = ("data.images=/mnt", "infrastructure={push_destination: /srv, kubeflow: {image: example/thaw:1}}")
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
     here = execute(
-        ["python", "-m", "pipeline.cli", "compile", str(EXAMPLE / "config.yaml"), "-o", "/dev/stdout", *settings]
+        ["python", "-m", "pipeline.cli", "compile", str(EXAMPLE / "config.yaml"), "-o", f"{tmp_path}/here", *arguments]
     )
     assert here.exit_status == 0, here.errors
     image.give(tmp_path)
-    arguments = ("compile", "/opt/thaw/examples/digits/config.yaml", "-o", "/tmp/pipeline.yaml", *settings)
-    done = image.run(*image.entrypoint, *arguments, mounts={tmp_path: "/tmp"})
+    command = (*image.entrypoint, "compile", "/opt/thaw/examples/digits/config.yaml", "-o", "/tmp/there", *arguments)
+    done = image.run(*command, mounts={tmp_path: "/tmp"})
     assert done.returncode == 0, done.stdout
-    assert (tmp_path / "pipeline.yaml").read_text("utf-8").splitlines()[1:] != []
+    assert (tmp_path / "there").read_text("utf-8") == (tmp_path / "here").read_text("utf-8")
 
 
 def test_the_image_says_which_commit_it_is_of(image: Image) -> None:
