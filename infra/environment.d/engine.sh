@@ -93,7 +93,7 @@ add_user_and_devices() {
 
 # build_deployed_image [--if-changed] [TARGET]: the deployed image, by the first of docker, podman, buildah that answers.
 build_deployed_image() {
-    local always=yes target
+    local always=yes target earlier
     if [ "${1:-}" = --if-changed ]; then
         always=no
         shift
@@ -106,7 +106,9 @@ build_deployed_image() {
             say "$DEPLOYED_IMAGE:$target is of this code already"
             return
         fi
+        earlier="$(buildah images --quiet "$DEPLOYED_IMAGE:$target" 2>/dev/null)" || true
         with_lock 8 "$CACHE/lock" build_image "$WAY" "$target" "$DEPLOYED_IMAGE:$target" || give_up "$WAY: $WHY"
+        [ "$WAY" != buildah ] || remove_earlier_image "$target" "$earlier"
         say "built $DEPLOYED_IMAGE:$target with $WAY"
         return
     done

@@ -36,7 +36,7 @@ run_with_image() {
         mkdir -p "$CACHE"
         exec 7>>"$IMAGE_LOCK"
         flock --shared 7 # held as long as anything of the run lives
-        container="thaw-image-$(inputs_digest | cut -c 1-12)"
+        container="$(image_container)"
         if with_lock 8 "$CACHE/lock" ensure_image_container "$container"; then
             exec unshare --mount --propagation private "$BASH" "$ROOT/infra/environment" attach "$container" "$@"
         fi
@@ -44,6 +44,8 @@ run_with_image() {
     export THAW_IMAGE_MISSING="$WHY"
     enter "$@"
 }
+
+image_container() { echo "thaw-image-$(inputs_digest | cut -c 1-12)"; }
 
 image_can_be_entered() {
     if [ "$(uname -s)" != Linux ] || ! is_root; then
@@ -68,11 +70,20 @@ ensure_image_container() {
     fi
 }
 
-# Not while any run uses one; ours holds the lock, too, as the only one.
+# Not while any run uses one: each holds the lock, and ours may be one of them.
 remove_stale_image_containers() {
     flock --nonblock 7 || return 0
     buildah containers --format '{{.ContainerName}}' | grep '^thaw-image-' | xargs -r buildah rm >/dev/null 2>&1 || true
     flock --shared 7
+}
+
+# remove_earlier_image TARGET ID: what the newly built one has replaced; else gigabytes stay after each change of uv.lock.
+remove_earlier_image() {
+    [ -n "$2" ] && has flock && [ "$(buildah images --quiet "$DEPLOYED_IMAGE:$1")" != "$2" ] || return 0
+    exec 7>>"$IMAGE_LOCK"
+    remove_stale_image_containers
+    exec 7>&-
+    buildah rmi "$2" >/dev/null 2>&1 || true
 }
 
 # attach_image CONTAINER CMD…: in a mount namespace of its own, mounts the image for reading alone, and enters.

@@ -76,7 +76,7 @@ FAKE_DOCKER = """
             "$@" ;;
     esac
 """
-# Knows one image, of which it keeps the label, and the names of containers.
+# Knows one image, of which it keeps the label, which is its id, too, and the names of containers.
 FAKE_BUILDAH = """
     case "$1 $2 $3" in
         build*)
@@ -86,6 +86,8 @@ FAKE_BUILDAH = """
         "inspect --type container") cat "$HOME/containers/$4" ;;
         containers*) ls "$HOME/containers" ;;
         from*) mkdir -p "$HOME/containers" && echo '{}' >"$HOME/containers/$3" ;;
+        images*) cat "$HOME/label" ;;
+        rmi*) echo "$2" >"$HOME/removed" ;;
         rm*) shift && cd "$HOME/containers" && rm "$@" ;;
         mount*) [ -e "$HOME/containers/$2" ] && echo / ;;
     esac

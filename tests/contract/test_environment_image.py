@@ -6,6 +6,7 @@ The script is real, on a doctored machine; tests/end_to_end/test_image.py looks 
 import fcntl
 import pathlib
 import re
+import subprocess
 
 import pytest
 from doctored_machine import FAKE_BUILDAH, FAKE_UNSHARE, FAKE_UV, ROOT, Machine
@@ -108,3 +109,19 @@ def test_all_that_the_build_sees_tells_one_image_from_another() -> None:
     (listed,) = re.findall(r"^IMAGE_INPUTS=\((.*?)\)", script, flags=re.MULTILINE | re.DOTALL)
     seen_by_build = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert set(listed.split()) == seen_by_build | {".dockerignore", "infra/Containerfile"}
+
+
+def test_the_scripts_pass_shellcheck() -> None:
+    scripts = ("infra/environment", "infra/install_packages", "infra/cut_packages", "tests/end_to_end/enter_image")
+    done = subprocess.run(["shellcheck", "--external-sources", *scripts], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_newly_built_image_takes_the_place_of_the_earlier_one(machine: Machine) -> None:
+    machine.run("image")
+    seen(machine)
+    first = (machine.home / "label").read_text()
+    (machine.checkout / "trainer/code.py").write_text("2\n")
+    machine.run("image")
+    assert (machine.home / "removed").read_text() == first
+    assert not list((machine.home / "containers").iterdir())

@@ -33,12 +33,14 @@ class Pods(Protocol):
         folder: of the launcher: `minio`, `s3` and `gcs` in it are what a pod sees at `prefix`.
         prefix: what stands before `/minio` in a pod.
         photographs, serving: volumes, as a pod sees them.
+        example: the folder of the digits' configuration and weights, as a pod sees it.
     """
 
     folder: Path
     prefix: str
     photographs: str
     serving: str
+    example: str
 
     def make_folder(self) -> None:
         """Makes the launcher's folder, empty."""
@@ -59,6 +61,10 @@ class EnvironmentPods:
     given: Mapping[str, str]
     photographs: str
     serving: str
+
+    @property
+    def example(self) -> str:
+        return str(self.repository / "examples" / "digits")
 
     @property
     def prefix(self) -> str:
@@ -156,6 +162,7 @@ class ImagePods:
     prefix: str = ""
     photographs: str = PHOTOGRAPHS
     serving: str = SERVING
+    example: str = "/opt/thaw/examples/digits"
 
     def make_folder(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

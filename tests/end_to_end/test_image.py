@@ -2,12 +2,11 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import EXAMPLE, REPOSITORY, execute
+from tests.end_to_end.conftest import REPOSITORY
 from tests.end_to_end.pods import Image, ImagePods
 
 pytestmark = pytest.mark.image
@@ -141,20 +140,6 @@ def test_a_read_only_root_need_not_compile_what_it_imports(image: Image) -> None
     num_files, _, stale = done.stdout.partition(" ")
     assert int(num_files) > 1000
     assert stale.strip() == "[]"
-
-
-def test_the_image_compiles_the_pipeline_to_the_same_file_as_this_environment(image: Image, tmp_path: Path) -> None:
-    settings = ("data.images=/mnt", "infrastructure={push_destination: /srv, kubeflow: {image: example/thaw:1}}")
-    arguments = [argument for setting in settings for argument in ("--set", setting)]
-    here = execute(
-        ["python", "-m", "pipeline.cli", "compile", str(EXAMPLE / "config.yaml"), "-o", f"{tmp_path}/here", *arguments]
-    )
-    assert here.exit_status == 0, here.errors
-    image.give(tmp_path)
-    command = (*image.entrypoint, "compile", "/opt/thaw/examples/digits/config.yaml", "-o", "/tmp/there", *arguments)
-    done = image.run(*command, mounts={tmp_path: "/tmp"})
-    assert done.returncode == 0, done.stdout
-    assert (tmp_path / "there").read_text("utf-8") == (tmp_path / "here").read_text("utf-8")
 
 
 def test_the_image_says_which_commit_it_is_of(image: Image) -> None:

@@ -36,18 +36,22 @@ class Cluster:
     def compiled(self, config: str, *settings: str) -> dict[str, Any]:
         """The specification that `thaw compile` writes, read back."""
         output = self.folder / "pipeline.yaml"
+        done = execute(["python", "-m", "pipeline.cli", *self.compile(str(EXAMPLE / config), str(output), *settings)])
+        assert done.exit_status == 0, done.errors
+        return specification(output)
+
+    def compile(self, config: str, output: str, *settings: str) -> list[str]:
+        """The arguments of `thaw`."""
+        pods = self.kubeflow.pods
         overrides = (
-            f"data.images={json.dumps(self.kubeflow.pods.photographs)}",
-            f"infrastructure.push_destination={json.dumps(self.kubeflow.pods.serving)}",
+            f"data.images={json.dumps(pods.photographs)}",
+            f"model.weights={json.dumps(pods.example + '/small_cnn.weights.h5')}",
+            f"infrastructure.push_destination={json.dumps(pods.serving)}",
             "infrastructure.kubeflow={image: example/thaw:1, steps: {FineTuner: {retries: 2}}}",
             *settings,
         )
         arguments = [argument for setting in overrides for argument in ("--set", setting)]
-        command = ["python", "-m", "pipeline.cli", "compile", str(EXAMPLE / config), "-o", str(output), *arguments]
-        done = execute(command)
-        assert done.exit_status == 0, done.errors
-        documents = list(yaml.safe_load_all(output.read_text("utf-8")))
-        return documents[0]
+        return ["compile", config, "-o", output, *arguments]
 
     def read(self, artifact: Artifact) -> Path:
         """Downloads an artifact."""
@@ -99,6 +103,19 @@ def compiled(cluster: Cluster) -> dict[str, Any]:
 def pushed(cluster: Cluster, compiled: dict[str, Any]) -> Outputs:
     """A whole run."""
     return cluster.kubeflow.run(compiled)
+
+
+def test_the_image_compiles_the_pipeline_as_this_environment_does(
+    cluster: Cluster, compiled: dict[str, Any], tmp_path: Path
+) -> None:
+    image = Image.at_hand()
+    if image is None:
+        pytest.skip(Image.why_not())
+    image.give(tmp_path)
+    arguments = cluster.compile(f"{cluster.kubeflow.pods.example}/config.yaml", "/tmp/pipeline.yaml")
+    done = image.run(*image.entrypoint, *arguments, mounts={tmp_path: "/tmp"})
+    assert done.returncode == 0, done.stdout
+    assert specification(tmp_path / "pipeline.yaml") == compiled
 
 
 def test_verdict_metrics_and_weights_are_those_of_the_local_run(
@@ -196,6 +213,11 @@ def test_a_wrong_parameter_is_told_in_words_with_the_status_of_wrong_use(
         cluster.kubeflow.run(compiled, {"span": "7"}, only=lambda task: task == "ImageExampleGen")
     assert "span has no effect" in cluster.kubeflow.attempts[-1].log
     assert "Traceback" not in cluster.kubeflow.attempts[-1].log
+
+
+def specification(output: Path) -> dict[str, Any]:
+    """The first document of a compiled file."""
+    return next(iter(yaml.safe_load_all(output.read_text("utf-8"))))
 
 
 def comparable(verdict: dict[str, Any]) -> Any:
