@@ -30,7 +30,7 @@ test-quick: ## run the tests that take seconds
 
 test-image: ## build the image if it is not of this code, and run the pipeline in it, as on Kubeflow
 	@infra/environment image --if-changed cpu
-	@THAW_IMAGE_REQUIRED=1 $(ENVIRONMENT) --image python -m pytest tests -m image
+	@THAW_IMAGE_REQUIRED=1 $(ENVIRONMENT) --image python -m pytest tests/end_to_end -m image
 
 check: ## formatting, lint, types, and which package may import which
 	@$(ENVIRONMENT) ruff format --check .
