@@ -85,9 +85,9 @@ def test_containers_of_earlier_code_are_removed_unless_a_run_is_in_one(machine: 
     machine.run("image")
     seen(machine)
     (machine.checkout / "trainer/code.py").write_text("2\n")
-    machine.run("image")
     with (machine.home / ".cache/thaw/image.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
+        machine.run("image")
         assert seen(machine)[0] != "" and containers() == 2
     (machine.checkout / "trainer/code.py").write_text("3\n")
     machine.run("image")
