@@ -9,7 +9,7 @@ export NAME
 export THAW_SHELL_COMMAND = $(value CMD)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick check shell bench lock image clean clean-environment
+.PHONY: help run test test-quick test-image check shell bench lock image clean clean-environment
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -22,11 +22,15 @@ run: ## run the embedded example, end to end
 	@$(ENVIRONMENT) python -m examples.digits.make_images examples/digits/photographs
 	@./thaw run examples/digits/config.yaml
 
-test: ## run all tests
-	@$(ENVIRONMENT) python -m pytest tests $(IN_PARALLEL)
+test: ## run all tests; in the built image, where there is one of this code, those that can
+	@$(ENVIRONMENT) --image python -m pytest tests $(IN_PARALLEL)
 
 test-quick: ## run the tests that take seconds
 	@$(ENVIRONMENT) python -m pytest tests -m "not slow"
+
+test-image: ## build the image if it is not of this code, and run the pipeline in it, as on Kubeflow
+	@infra/environment image --if-changed cpu
+	@THAW_IMAGE_REQUIRED=1 $(ENVIRONMENT) --image python -m pytest tests/end_to_end -m image
 
 check: ## formatting, lint, types, and which package may import which
 	@$(ENVIRONMENT) ruff format --check .

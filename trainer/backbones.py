@@ -97,8 +97,8 @@ def _reason(error: Exception) -> str:
 
 
 def _load_weights(backbone: keras.Model, path: Path, expected_sha256: str | None) -> None:
-    if not path.is_file():
-        raise WeightsError(f"model.weights: no file {str(path)!r}")
+    if not os.path.isfile(path):  # unlike pathlib's, no error where a folder above may not be looked into
+        raise WeightsError(f"model.weights: no file {str(path)!r} that this user can see")
     found = sha256_of(path)
     if found != expected_sha256:
         raise WeightsError(

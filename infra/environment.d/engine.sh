@@ -38,7 +38,7 @@ build_image() {
     ensure_base "$1" || return 1
     arguments=(build --file "$ROOT/infra/Containerfile" --target "$2" --tag "$3" --network host
         --build-arg "BASE=$BASE" --build-arg PIP_INDEX_URL --build-arg UV_DEFAULT_INDEX)
-    [ "$2" = os ] || arguments+=(--build-arg "REVISION=$(revision)")
+    [ "$2" = os ] || arguments+=(--build-arg "REVISION=$(revision)" --label "$IMAGE_LABEL=$(inputs_digest)")
     ca="$(host_ca_bundle)"
     [ -z "$ca" ] || arguments+=(--secret "id=host_ca,src=$ca" --build-arg "SSL_CERT_FILE=$HOST_CA")
     if [ "$1" = buildah ]; then
@@ -91,13 +91,25 @@ add_user_and_devices() {
     if [ "$WAY" = podman ]; then arguments+=(--device nvidia.com/gpu=all); else arguments+=(--gpus all); fi
 }
 
-# build_deployed_image TARGET: the deployed image, by the first of docker, podman, buildah that answers.
+# build_deployed_image [--if-changed] [TARGET]: the deployed image, by the first of docker, podman, buildah that answers.
 build_deployed_image() {
-    case "$1" in cpu | gpu) ;; *) wrong_use "image: '$1' is neither cpu nor gpu" ;; esac
+    local always=yes target earlier
+    if [ "${1:-}" = --if-changed ]; then
+        always=no
+        shift
+    fi
+    target="${1:-cpu}"
+    case "$target" in cpu | gpu) ;; *) wrong_use "image: '$target' is neither cpu nor gpu" ;; esac
     for WAY in docker podman buildah; do
         if [ "$WAY" = buildah ]; then buildah_is_there || continue; else engine_answers || continue; fi
-        with_lock 8 "$CACHE/lock" build_image "$WAY" "$1" "$DEPLOYED_IMAGE:$1" || give_up "$WAY: $WHY"
-        say "built $DEPLOYED_IMAGE:$1 with $WAY"
+        if [ $always = no ] && image_is_built "$WAY" "$target"; then
+            say "$DEPLOYED_IMAGE:$target is of this code already"
+            return
+        fi
+        earlier="$(buildah images --quiet "$DEPLOYED_IMAGE:$target" 2>/dev/null)" || true
+        with_lock 8 "$CACHE/lock" build_image "$WAY" "$target" "$DEPLOYED_IMAGE:$target" || give_up "$WAY: $WHY"
+        [ "$WAY" != buildah ] || remove_earlier_image "$target" "$earlier"
+        say "built $DEPLOYED_IMAGE:$target with $WAY"
         return
     done
     give_up "no docker, podman or buildah (as root) can build the image: $WHY"

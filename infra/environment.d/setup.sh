@@ -84,8 +84,11 @@ describe() {
 }
 
 remove_environment() {
-    rm -rf "$VENV" "$STATE"
     local engine
+    if has buildah && is_root; then
+        buildah rm "$(image_container)" >/dev/null 2>&1 || true
+    fi
+    rm -rf "$VENV" "$STATE"
     for engine in docker podman; do
         if has $engine; then $engine image rm "$OS_IMAGE" >/dev/null 2>&1 || true; fi
     done

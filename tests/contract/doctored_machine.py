@@ -19,6 +19,7 @@ TOOLS = (
         "dirname",
         "echo",
         "env",
+        "find",
         "flock",
         "grep",
         "head",
@@ -27,7 +28,22 @@ TOOLS = (
         "mkdir",
         "mv",
     ),
-    *("perl", "readlink", "rm", "sed", "sh", "sha256sum", "sleep", "sort", "tail", "timeout", "tr", "true"),
+    *(
+        "perl",
+        "readlink",
+        "rm",
+        "sed",
+        "sh",
+        "sha256sum",
+        "sleep",
+        "sort",
+        "tail",
+        "timeout",
+        "touch",
+        "tr",
+        "true",
+        "xargs",
+    ),
 )
 # Counts its calls, and makes of .venv as much as the script looks at.
 FAKE_UV = """
@@ -59,6 +75,28 @@ FAKE_DOCKER = """
             shift
             "$@" ;;
     esac
+"""
+# Knows one image, of which it keeps the label, which is its id, too, and the names of containers.
+FAKE_BUILDAH = """
+    case "$1 $2 $3" in
+        build*)
+            printf '%s\\n' "$@" | sed -n 's/^thaw.inputs=//p' >"$HOME/label"
+            echo build >>"$HOME/builds" ;;
+        "inspect --type image") case "$*" in *localhost/thaw:cpu) cat "$HOME/label" ;; esac ;;
+        "inspect --type container") cat "$HOME/containers/$4" ;;
+        containers*) ls "$HOME/containers" ;;
+        from*) mkdir -p "$HOME/containers" && echo '{}' >"$HOME/containers/$3" ;;
+        images*) cat "$HOME/label" ;;
+        rmi*) echo "$2" >"$HOME/removed" ;;
+        rm*) shift && cd "$HOME/containers" && rm "$@" ;;
+        mount*) [ -e "$HOME/containers/$2" ] && echo / ;;
+    esac
+"""
+# There are no mounts to be made on this machine, nor a need for them.
+FAKE_UNSHARE = """
+    while :; do
+        case "$1" in --propagation) shift 2 ;; --*) shift ;; *) exec "$@" ;; esac
+    done
 """
 
 

@@ -3,15 +3,13 @@
 What it does was read in Kubeflow's own driver and launcher. The driver resolves inputs, names places for outputs, and
 asks the cache. The launcher fetches inputs by bare prefix into local folders, replaces {{$}} in the command, runs it,
 reads what it left, strictly, and uploads. Nothing local outlives a step, nor an attempt at it. Commands run as they
-were compiled.
+were compiled, where the pods say.
 """
 
 import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +20,10 @@ from typing import Any
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from tests.end_to_end.pods import Pods
+
 FOLDERS = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
+OUTPUT_FILE = "output_metadata.json"
 Spec = dict[str, Any]
 Artifact = dict[str, Any]
 
@@ -42,21 +43,19 @@ class Attempt:
 
 @dataclass
 class Kubeflow:
-    """A cluster with one object store, one image (this environment) and a cache.
+    """A cluster with one object store, one image and a cache.
 
     Attributes:
         client: boto3's, of the store.
         bucket: that holds the pipeline root.
-        folder: of the pods: what is / for them lies in it.
-        environment: of the pods.
+        pods: start commands in the image.
         scheme: of the pipeline root.
         attempts: all pods that have ended.
     """
 
     client: Any
     bucket: str
-    folder: Path
-    environment: Mapping[str, str]
+    pods: Pods
     scheme: str = "minio://"
     attempts: list[Attempt] = field(default_factory=list)
     _cache: dict[str, dict[str, Artifact]] = field(default_factory=dict)
@@ -105,7 +104,11 @@ class Kubeflow:
     def local_path(self, uri: str) -> Path:
         """Where the launcher puts what lies there."""
         (scheme,) = (scheme for scheme in FOLDERS if uri.startswith(scheme))
-        return self.folder / FOLDERS[scheme] / uri.removeprefix(scheme)
+        return self.pods.folder / FOLDERS[scheme] / uri.removeprefix(scheme)
+
+    def path_in_pod(self, uri: str) -> str:
+        """The same, as a pod sees it."""
+        return f"{self.pods.prefix}/{self.local_path(uri).relative_to(self.pods.folder).as_posix()}"
 
     def fetch(self, uri: str, folder: Path) -> Path:
         """Downloads by bare prefix, as the launcher does: what begins with the same letters comes, too."""
@@ -170,7 +173,7 @@ class Kubeflow:
         made = {
             name: {"artifacts": [{"name": name, "uri": f"{root}/{name}", "type": kind}]} for name, kind in kinds.items()
         }
-        output_file = str(self.local_path(root) / "output_metadata.json")
+        output_file = f"{self.path_in_pod(root)}/{OUTPUT_FILE}"
         return json_format.ParseDict(
             {
                 "inputs": {"parameterValues": parameters, "artifacts": artifacts},
@@ -186,30 +189,28 @@ class Kubeflow:
         executor_input: pipeline_spec_pb2.ExecutorInput,
         watch: Callable[[str, "subprocess.Popen[str]"], None] | None,
     ) -> tuple[Attempt, dict[str, Artifact]]:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        self.pods.make_folder()
         for listed in executor_input.inputs.artifacts.values():
             self.fetch(listed.artifacts[0].uri, self.local_path(listed.artifacts[0].uri))
         for listed in executor_input.outputs.artifacts.values():
             self.local_path(listed.artifacts[0].uri).parent.mkdir(parents=True, exist_ok=True)
+        self.pods.hand_over()
         text = json_format.MessageToJson(executor_input)
         command = [part.replace("{{$}}", text) for part in (*container["command"], *container["args"])]
         variables = {item["name"]: item["value"] for item in container.get("env", ())}
-        attempt = self._pod(name, command, {**self.environment, **variables}, watch)
+        attempt = self._pod(name, command, variables, watch)
         found = self._collect(executor_input) if attempt.exit_status == 0 else {}
-        shutil.rmtree(self.folder)
+        self.pods.make_folder()
         return attempt, found
 
     def _pod(
         self,
         name: str,
         command: list[str],
-        environment: Mapping[str, str],
+        variables: Mapping[str, str],
         watch: Callable[[str, "subprocess.Popen[str]"], None] | None,
     ) -> Attempt:
-        pod = subprocess.Popen(
-            command, cwd=self.folder, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        pod = self.pods.start(command, variables)
         if watch is not None:
             threading.Thread(target=watch, args=(name, pod), daemon=True).start()
         log, _ = pod.communicate(timeout=600)
@@ -217,7 +218,8 @@ class Kubeflow:
 
     def _collect(self, executor_input: pipeline_spec_pb2.ExecutorInput) -> dict[str, Artifact]:
         """Reads what the command left; a field that there is not, a null or an infinite number is an error."""
-        path = Path(executor_input.outputs.output_file)
+        some_uri = next(iter(executor_input.outputs.artifacts.values())).artifacts[0].uri
+        path = self.local_path(some_uri).with_name(OUTPUT_FILE)
         said = json_format.Parse(path.read_text("utf-8"), pipeline_spec_pb2.ExecutorOutput())
         found = {}
         for name, listed in executor_input.outputs.artifacts.items():
@@ -267,18 +269,3 @@ def _cache_key(executor_input: pipeline_spec_pb2.ExecutorInput, container: Spec)
             ]
         ).encode()
     ).hexdigest()
-
-
-def pod_environment(repository: Path, endpoint: str, folder: Path) -> dict[str, str]:
-    """What the image and a secret would give: the path of our packages, and access to the store."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON", "THAW_"))}
-    return {
-        **kept,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(repository),
-        "THAW_KUBEFLOW_LOCAL_ROOT": str(folder),
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }

@@ -1,4 +1,7 @@
-"""The digits on an emulated Kubeflow Pipelines: the commands of the compiled file, in processes, over a real store."""
+"""The digits on an emulated Kubeflow Pipelines: the commands of the compiled file, in processes, over a real store.
+
+They run in the built image where there is one of this code (`make test-image`), else in this environment.
+"""
 
 import hashlib
 import json
@@ -13,9 +16,10 @@ import pytest
 import yaml
 
 from tests.end_to_end.conftest import EXAMPLE, REPOSITORY, Workplace, execute
-from tests.end_to_end.kubeflow_emulator import Artifact, Kubeflow, pod_environment
+from tests.end_to_end.kubeflow_emulator import Artifact, Kubeflow
+from tests.end_to_end.pods import EnvironmentPods, Image, ImagePods, Pods, secret
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.image]
 
 BUCKET = "mlpipeline"
 INGESTION = ("ImageExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "Transform")
@@ -24,32 +28,35 @@ Outputs = dict[str, dict[str, Artifact]]
 
 @dataclass(frozen=True)
 class Cluster:
-    """An emulated Kubeflow with the digits' photographs and a volume for pushed models."""
+    """An emulated Kubeflow with the digits' photographs and a volume for pushed models, `served`."""
 
     kubeflow: Kubeflow
-    photographs: Path
     served: Path
     folder: Path
 
     def compiled(self, config: str, *settings: str) -> dict[str, Any]:
         """The specification that `thaw compile` writes, read back."""
         output = self.folder / "pipeline.yaml"
+        done = execute(["python", "-m", "pipeline.cli", *self.compile(str(EXAMPLE / config), str(output), *settings)])
+        assert done.exit_status == 0, done.errors
+        return specification(output)
+
+    def compile(self, config: str, output: str, *settings: str) -> list[str]:
+        """The arguments of `thaw`."""
+        pods = self.kubeflow.pods
         overrides = (
-            f"data.images={json.dumps(str(self.photographs))}",
-            f"infrastructure.push_destination={json.dumps(str(self.served))}",
-            f"infrastructure.kubeflow={json.dumps(self._pods())}",
+            f"data.images={json.dumps(pods.photographs)}",
+            f"model.weights={json.dumps(pods.example + '/small_cnn.weights.h5')}",
+            f"infrastructure.push_destination={json.dumps(pods.serving)}",
+            f"infrastructure.kubeflow={json.dumps(self._steps())}",
             "infrastructure.serving={service_account: thaw-serving}",
             *settings,
         )
         arguments = [argument for setting in overrides for argument in ("--set", setting)]
-        command = ["python", "-m", "pipeline.cli", "compile", str(EXAMPLE / config), "-o", str(output), *arguments]
-        done = execute(command)
-        assert done.exit_status == 0, done.errors
-        documents = list(yaml.safe_load_all(output.read_text("utf-8")))
-        return documents[0]
+        return ["compile", config, "-o", output, *arguments]
 
-    def _pods(self) -> dict[str, Any]:
-        serving = {"claim": "thaw-serving", "mount_path": str(self.folder)}
+    def _steps(self) -> dict[str, Any]:
+        serving = {"claim": "thaw-serving", "mount_path": self.kubeflow.pods.serving}
         return {"image": "example/thaw:1", "steps": {"FineTuner": {"retries": 2}, "Pusher": {"volumes": [serving]}}}
 
     def read(self, artifact: Artifact) -> Path:
@@ -72,7 +79,6 @@ def cluster(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> I
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-    environment = pod_environment(REPOSITORY, endpoint, folder / "pod")
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -81,9 +87,17 @@ def cluster(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> I
         aws_secret_access_key="test",
     )
     client.create_bucket(Bucket=BUCKET)
-    kubeflow = Kubeflow(client, BUCKET, folder / "pod", environment)
-    yield Cluster(kubeflow, workplace.photographs, folder / "served", folder)
+    pods = pods_in(folder, workplace.photographs, endpoint)
+    yield Cluster(Kubeflow(client, BUCKET, pods), folder / "served", folder)
     server.stop()
+
+
+def pods_in(folder: Path, photographs: Path, endpoint: str) -> Pods:
+    """In the image if it is at hand, else in this environment."""
+    served, image = folder / "served", Image.at_hand()
+    if image is not None:
+        return ImagePods(image, folder / "pod", (photographs, served), secret(endpoint))
+    return EnvironmentPods(folder / "pod", REPOSITORY, secret(endpoint), str(photographs), str(served))
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +109,19 @@ def compiled(cluster: Cluster) -> dict[str, Any]:
 def pushed(cluster: Cluster, compiled: dict[str, Any]) -> Outputs:
     """A whole run."""
     return cluster.kubeflow.run(compiled)
+
+
+def test_the_image_compiles_the_pipeline_as_this_environment_does(
+    cluster: Cluster, compiled: dict[str, Any], tmp_path: Path
+) -> None:
+    image = Image.at_hand()
+    if image is None:
+        pytest.skip(Image.why_not())
+    image.give(tmp_path)
+    arguments = cluster.compile(f"{cluster.kubeflow.pods.example}/config.yaml", "/tmp/pipeline.yaml")
+    done = image.run(*image.entrypoint, *arguments, mounts={tmp_path: "/tmp"})
+    assert done.returncode == 0, done.stdout
+    assert specification(tmp_path / "pipeline.yaml") == compiled
 
 
 def test_verdict_metrics_and_weights_are_those_of_the_local_run(
@@ -111,18 +138,18 @@ def test_verdict_metrics_and_weights_are_those_of_the_local_run(
 def test_what_was_pushed_lies_on_the_volume_and_the_artifact_says_so(cluster: Cluster, pushed: Outputs) -> None:
     metadata = pushed["Pusher"]["pushed_model"]["metadata"]
     assert (metadata["pushed"], metadata["pushed_version"]) == (1, "1")
-    assert metadata["pushed_destination"] == str(cluster.served / "1")
+    assert metadata["pushed_destination"] == f"{cluster.kubeflow.pods.serving}/1"
     assert (cluster.served / "1" / "saved_model.pb").is_file()
 
 
 def test_what_was_pushed_has_the_manifest_that_serves_it(cluster: Cluster, pushed: Outputs) -> None:
-    path = Path(pushed["Pusher"]["pushed_model"]["metadata"]["manifest"])
-    assert path.is_relative_to(cluster.served / "1")
-    manifest = yaml.safe_load(path.read_text("utf-8"))
+    path = Path(pushed["Pusher"]["pushed_model"]["metadata"]["manifest"]).relative_to(cluster.kubeflow.pods.serving)
+    assert path.parts[0] == "1"
+    manifest = yaml.safe_load((cluster.served / path).read_text("utf-8"))
     annotations, predictor = manifest["metadata"]["annotations"], manifest["spec"]["predictor"]
     assert manifest["metadata"]["name"] == "digits"
     assert predictor["volumes"][0]["persistentVolumeClaim"] == {"claimName": "thaw-serving"}
-    assert predictor["model"]["volumeMounts"][0]["subPath"] == "served/1"
+    assert predictor["model"]["volumeMounts"][0]["subPath"] == "1"
     verdict = (cluster.read(pushed["Gate"]["verdict"]) / "verdict.json").read_bytes()
     assert annotations["thaw/verdict-sha256"] == hashlib.sha256(verdict).hexdigest()
     assert f"/{annotations['thaw/run']}/Pusher/" in pushed["Pusher"]["pushed_model"]["uri"]
@@ -130,7 +157,7 @@ def test_what_was_pushed_has_the_manifest_that_serves_it(cluster: Cluster, pushe
 
 def test_no_local_path_leaves_a_pod_and_properties_name_places_in_the_store(cluster: Cluster, pushed: Outputs) -> None:
     text = json.dumps(pushed)
-    assert str(cluster.kubeflow.folder) not in text
+    assert cluster.kubeflow.path_in_pod(f"minio://{BUCKET}") not in text
     blessing = pushed["Evaluator"]["blessing"]["metadata"]
     assert blessing["current_model"] == pushed["FineTuner"]["model"]["uri"]
     assert blessing["current_model_id"] == pushed["FineTuner"]["model"]["name"]
@@ -205,6 +232,11 @@ def test_a_wrong_parameter_is_told_in_words_with_the_status_of_wrong_use(
         cluster.kubeflow.run(compiled, {"span": "7"}, only=lambda task: task == "ImageExampleGen")
     assert "span has no effect" in cluster.kubeflow.attempts[-1].log
     assert "Traceback" not in cluster.kubeflow.attempts[-1].log
+
+
+def specification(output: Path) -> dict[str, Any]:
+    """The first document of a compiled file."""
+    return next(iter(yaml.safe_load_all(output.read_text("utf-8"))))
 
 
 def comparable(verdict: dict[str, Any]) -> Any:

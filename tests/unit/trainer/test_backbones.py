@@ -73,6 +73,20 @@ def test_a_missing_weights_file_is_refused_by_name(tmp_path: Path) -> None:
         build_backbone(with_weights(tmp_path / "missing.weights.h5", sha256="0" * 64))
 
 
+def test_a_weights_file_in_a_folder_that_may_not_be_looked_into_is_refused_by_name(tmp_path: Path) -> None:
+    """A pod's user is not the one who compiled the pipeline."""
+    (tmp_path / "closed").mkdir(mode=0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        with pytest.raises(WeightsError, match=r"no file '.*here.weights.h5'"):
+            build_backbone(with_weights(tmp_path / "closed" / "here.weights.h5", sha256="0" * 64))
+    finally:
+        os.seteuid(user)
+        (tmp_path / "closed").chmod(0o700)
+
+
 def wider_model() -> keras.Model:
     inputs = keras.Input((8, 8, 3))
     return keras.Model(inputs, keras.layers.Conv2D(5, 3, name="block1_conv")(inputs))
