@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cached import computed, on_images, store
 from deaths import die_at
 from tiny import IMAGE_SIZE_PX
 from varied import Batch, digit_batch_of, photograph_batch
@@ -12,7 +13,7 @@ from varied import Batch, digit_batch_of, photograph_batch
 from trainer.datasets import Split, open_split
 from trainer.training import TrainingData
 
-__all__ = ["die_at"]
+__all__ = ["computed", "die_at", "on_images", "store"]
 
 NUM_TRAIN, NUM_EVAL = 52, 23
 

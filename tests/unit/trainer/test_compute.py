@@ -50,25 +50,37 @@ def plain(**changes: Any) -> dict[str, Any]:
     return {"phases": phases, "compute": changes}
 
 
+@pytest.fixture(scope="module")
+def plainly_trained(training_data: TrainingData) -> tuple[Weights, tuple[PhaseRecord, ...]]:
+    return train(training_data, 1, **plain())[:2]
+
+
+PARTS_OF_PADDING, COMPILED = {"num_micro_batches": 4}, {"jit_compile": True}
+COMPILED_PARTS = {"jit_compile": True, "num_micro_batches": 2}
+BFLOAT16, FLOAT16_IN_PARTS = {"precision": "mixed_bfloat16"}, {"precision": "mixed_float16", "num_micro_batches": 2}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("num_replicas", [1, 2])
 @pytest.mark.parametrize(
-    ("changes", "atol"),
+    ("changes", "num_replicas", "atol"),
     [
-        ({"num_micro_batches": 4}, 1e-5),
-        ({"jit_compile": True}, 1e-5),
-        ({"jit_compile": True, "num_micro_batches": 2}, 1e-5),
-        ({"precision": "mixed_bfloat16"}, 0.02),
-        ({"precision": "mixed_float16"}, 5e-3),
-        ({"precision": "mixed_float16", "num_micro_batches": 2}, 5e-3),
+        (PARTS_OF_PADDING, 2, 1e-5),
+        (COMPILED, 1, 1e-5),
+        *((COMPILED_PARTS, number, 1e-5) for number in (1, 2)),
+        *((BFLOAT16, number, 0.02) for number in (1, 2)),
+        *((FLOAT16_IN_PARTS, number, 5e-3) for number in (1, 2)),
     ],
     ids=str,
 )
 def test_weights_are_those_of_a_plain_training(
-    changes: dict[str, Any], atol: float, num_replicas: int, training_data: TrainingData
+    changes: dict[str, Any],
+    num_replicas: int,
+    atol: float,
+    training_data: TrainingData,
+    plainly_trained: tuple[Weights, tuple[PhaseRecord, ...]],
 ) -> None:
     """52 examples in batches of 16: with micro-batches of 4, the last batch has some of padding alone."""
-    expected, plain_records, _ = train(training_data, 1, **plain())
+    expected, plain_records = plainly_trained
     found, records, _ = train(training_data, num_replicas, **plain(**changes))
     assert_close(found, expected, atol)
     for record, plain_record in zip(records, plain_records, strict=True):
