@@ -61,6 +61,18 @@ def training_data(tmp_path_factory: pytest.TempPathFactory, write_split: WriteSp
     )
 
 
+@pytest.fixture(scope="session")
+def train_digits(digits: tuple[np.ndarray, np.ndarray], training_data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    """What the training split was written from."""
+    return tuple(values[: training_data.train.num_examples] for values in digits)
+
+
+@pytest.fixture(scope="session")
+def eval_digits(digits: tuple[np.ndarray, np.ndarray], training_data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    first = training_data.train.num_examples
+    return tuple(values[first : first + training_data.eval.num_examples] for values in digits)
+
+
 @pytest.fixture(scope="module", name="photographs")
 def _photographs() -> Batch:
     """Real photographs, with the labels, weights and seeds of a batch."""
