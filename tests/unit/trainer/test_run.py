@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import fine_tune_phase, head_phase, settings
+from tiny import ModelSettings, fine_tune_phase, head_phase, settings
 
 from trainer import run as job_runner
 from trainer.export import is_complete
 from trainer.phase_training import PhaseTraining
 from trainer.run import TrainingJob, run
-from trainer.settings import ModelSettings
 from trainer.training import TrainingData, _Training
 
 pytestmark = pytest.mark.slow
