@@ -2,8 +2,8 @@
 
 ENVIRONMENT := infra/environment run --announce
 QUIETLY := infra/environment run
-# A process of the tests takes up to 3 GiB.
-IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# A process of the tests takes up to 3 GiB. Files go to them in the order of tests/conftest.py.
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 NAME ?=
 export NAME
 export THAW_SHELL_COMMAND = $(value CMD)

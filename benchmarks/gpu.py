@@ -22,7 +22,7 @@ _MIXED = "mixed_bfloat16"
 # The layers below are left frozen: their max pooling has no deterministic gradient under XLA.
 _BOUNDARY = {"layer": "conv2_block1_1_conv"}
 _SIZES = {"backbone": "ResNet50", "image_size_px": 224, "batch_size": 128, "unfreeze": _BOUNDARY}
-_SMALL_SIZES = {"backbone": "MobileNetV2", "image_size_px": 32, "batch_size": 4, "unfreeze": "all"}
+_SMALL_SIZES = {"backbone": "small_cnn", "image_size_px": 8, "batch_size": 4, "unfreeze": {"layer": "block4_conv"}}
 
 
 def cases(num_devices: int, on_cpu: bool, sizes: Mapping[str, Any]) -> dict[str, Case]:

@@ -11,6 +11,7 @@ from typing import Any
 _HEAD_RATE, _RATE = 0.05, 0.001
 _BOUNDARY = {"layer": "block2_conv"}
 NUM_EPOCHS_OF_HEAD, NUM_EPOCHS_AFTER = 40, 20
+MOST_EPOCHS = NUM_EPOCHS_OF_HEAD + NUM_EPOCHS_AFTER
 
 Plan = list[dict[str, Any]] | str
 
@@ -49,11 +50,11 @@ def _gradual() -> list[dict[str, Any]]:
 
 
 def _full(**changes: Any) -> list[dict[str, Any]]:
-    return [_tune(unfreeze="all", epochs=NUM_EPOCHS_OF_HEAD + NUM_EPOCHS_AFTER, early_stopping_patience=8, **changes)]
+    return [_tune(unfreeze="all", epochs=MOST_EPOCHS, early_stopping_patience=8, **changes)]
 
 
 PLANS: Mapping[str, Plan] = {
-    "frozen only": [_head(NUM_EPOCHS_OF_HEAD + NUM_EPOCHS_AFTER)],
+    "frozen only": [_head(MOST_EPOCHS)],
     "full, one rate": _full(),
     "full, head at 50 times the rate": _full(rate_multipliers={"head": _HEAD_RATE / _RATE}),
     "two-phase": [_head(), _tune()],
@@ -74,3 +75,10 @@ GUIDE, GUIDE_AT_THESE_RATES = "Keras guide, as it is", "Keras guide, these rates
 ALL = (*PLANS, GUIDE, GUIDE_AT_THESE_RATES)
 RATES_OF_GUIDE = {GUIDE: (1e-3, 1e-5), GUIDE_AT_THESE_RATES: (_HEAD_RATE, _RATE)}
 """Of the head on the frozen backbone, and of everything after that."""
+
+
+def shortened(plan: Plan, most_epochs: int) -> Plan:
+    """With no more epochs than that in each phase; a preset stays as it is."""
+    if isinstance(plan, str):
+        return plan
+    return [{**phase, "epochs": min(phase["epochs"], most_epochs)} for phase in plan]

@@ -12,13 +12,14 @@ from rich.table import Table
 
 from benchmarks.figures import Figure, Goal, mean_and_deviation
 from benchmarks.isolation import run_isolated
-from benchmarks.plan_list import ALL, GUIDE
+from benchmarks.plan_list import ALL, GUIDE, MOST_EPOCHS
 from benchmarks.reporting import at_least_one, finish, parser_of, shown
 
 TASKS = ("digits", "photographs")
 _FROZEN, _TWO_PHASE = "frozen only", "two-phase"
 _NUM_SEEDS = 5
 _PLANS_OF_TRIAL = (_FROZEN, _TWO_PHASE, GUIDE)
+_MOST_EPOCHS_OF_TRIAL = 2
 
 Row = Mapping[str, Any]
 Results = Mapping[str, Mapping[str, Any]]
@@ -89,13 +90,15 @@ def _with_deviation(values: Sequence[float], digits: int) -> str:
     return f"{shown(mean, digits)} ± {shown(deviation, digits)}"
 
 
-def run_all(tasks: Sequence[str], plans: Sequence[str], num_seeds: int, console: Console) -> dict[str, dict[str, Any]]:
+def run_all(
+    tasks: Sequence[str], plans: Sequence[str], num_seeds: int, most_epochs: int, console: Console
+) -> dict[str, dict[str, Any]]:
     """The results by task; see `benchmarks.plans_variant.measure`."""
     results: dict[str, dict[str, Any]] = {}
     for task in tasks:
         for seed in range(num_seeds):
             with console.status(f"{task}, seed {seed + 1} of {num_seeds}, {len(plans)} plans …"):
-                found = run_isolated("benchmarks.plans_variant", task, seed, json.dumps(plans)).result
+                found = run_isolated("benchmarks.plans_variant", task, seed, json.dumps(plans), most_epochs).result
             kept = results.setdefault(task, {"num_examples": found["num_examples"], "rows": []})
             kept["rows"] += found["rows"]
         console.print(table_of(task, results[task]))
@@ -116,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     console = Console(highlight=False)
     tasks, plans = (TASKS[1:], _PLANS_OF_TRIAL) if options.smoke else (TASKS, ALL)
-    results = run_all(tasks, plans, options.seeds or (1 if options.smoke else _NUM_SEEDS), console)
+    num_seeds = options.seeds or (1 if options.smoke else _NUM_SEEDS)
+    results = run_all(tasks, plans, num_seeds, _MOST_EPOCHS_OF_TRIAL if options.smoke else MOST_EPOCHS, console)
     finish("plans", figures_of(results), options, console)
 
 

@@ -1,4 +1,4 @@
-"""One measured process of `benchmarks.plans`: python -m benchmarks.plans_variant TASK SEEDS PLANS WORK_FOLDER."""
+"""One measured process of `benchmarks.plans`: python -m benchmarks.plans_variant TASK SEEDS PLANS MOST_EPOCHS WORK."""
 
 import json
 import time
@@ -31,19 +31,19 @@ def measure(arguments: Sequence[str], work: Path) -> dict[str, Any]:
     """Trains every plan with every seed.
 
     Args:
-        arguments: the task, seeds joined by commas, and a JSON list of names of plans.
+        arguments: the task, seeds joined by commas, a JSON list of names of plans, and epochs of a phase at most.
         work: an empty folder.
 
     Returns:
         "num_examples": by split; "rows": for each training "plan", "seed", "accuracy" and "log_loss" on the test split,
         "num_trainable" parameters of its last phase, what was found for "auto" in words, and "duration_s".
     """
-    name, seeds, plans = arguments
+    name, seeds, plans, most_epochs = arguments
     from trainer import devices
 
     devices.prepare(None)
     task = _digits(work) if name == DIGITS else _regions(work)
-    rows = [_row(task, plan, int(seed)) for plan in json.loads(plans) for seed in seeds.split(",")]
+    rows = [_row(task, plan, int(seed), int(most_epochs)) for plan in json.loads(plans) for seed in seeds.split(",")]
     splits = {"train": task.data.train, "eval": task.data.eval, "test": task.test}
     return {"num_examples": {split: found.num_examples for split, found in splits.items()}, "rows": rows}
 
@@ -73,16 +73,17 @@ def _regions(work: Path) -> Task:
     return Task(TrainingData(splits["train"], splits["eval"], len(classes)), splits["test"])
 
 
-def _row(task: Task, plan: str, seed: int) -> dict[str, Any]:
+def _row(task: Task, plan: str, seed: int, most_epochs: int) -> dict[str, Any]:
     import keras
 
     keras.utils.clear_session()
     started_at_s = time.monotonic()
-    found = _guide(task, plan, seed) if plan in plan_list.RATES_OF_GUIDE else _ours(task, plan, seed)
+    train = _guide if plan in plan_list.RATES_OF_GUIDE else _ours
+    found = train(task, plan, seed, most_epochs)
     return {"plan": plan, "seed": seed, "duration_s": time.monotonic() - started_at_s, **found}
 
 
-def _ours(task: Task, plan: str, seed: int) -> dict[str, Any]:
+def _ours(task: Task, plan: str, seed: int, most_epochs: int) -> dict[str, Any]:
     from trainer.devices import make_strategy
     from trainer.settings import ModelSettings
     from trainer.training import fine_tune
@@ -95,7 +96,7 @@ def _ours(task: Task, plan: str, seed: int) -> dict[str, Any]:
             "image_size_px": photograph_regions.IMAGE_SIZE_PX,
             "dropout_rate": 0.0,
             "seed": seed,
-            "phases": plan_list.PLANS[plan],
+            "phases": plan_list.shortened(plan_list.PLANS[plan], most_epochs),
             "baseline": "none",
             "checkpoint_every_steps": 0,
         }
@@ -115,7 +116,7 @@ def _found(phase: Any) -> str:
     return f"{phase.settings.name}: {boundary} at {phase.settings.peak_rate:.2g}"
 
 
-def _guide(task: Task, plan: str, seed: int) -> dict[str, Any]:
+def _guide(task: Task, plan: str, seed: int, most_epochs: int) -> dict[str, Any]:
     import keras
     import numpy as np
 
@@ -124,7 +125,7 @@ def _guide(task: Task, plan: str, seed: int) -> dict[str, Any]:
     keras.utils.set_random_seed(seed)
     backbone = small_cnn(photograph_regions.IMAGE_SIZE_PX)
     backbone.load_weights(_WEIGHTS)
-    epochs = (plan_list.NUM_EPOCHS_OF_HEAD, plan_list.NUM_EPOCHS_AFTER)
+    epochs = (min(plan_list.NUM_EPOCHS_OF_HEAD, most_epochs), min(plan_list.NUM_EPOCHS_AFTER, most_epochs))
     model = keras_guide.train(
         backbone,
         task.data.num_classes,

@@ -15,6 +15,13 @@ IMAGE_SIZE_PX = 8
 DIGIT_NAMES = ("zéro", "number one", "two")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests by file, they begin with the slow files, so that all end together."""
+    if hasattr(config, "workerinput"):
+        slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow_files)
+
+
 @pytest.fixture(scope="session")
 def logical_cpus() -> int:
     """Two CPU devices in this process; to be asked for by whatever test is the first to touch TensorFlow."""
@@ -22,6 +29,13 @@ def logical_cpus() -> int:
 
     devices.prepare(NUM_LOGICAL_CPUS)
     return NUM_LOGICAL_CPUS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _devices_of_all_files(request: pytest.FixtureRequest) -> None:
+    """A process that is handed one file after the other must not have started TensorFlow with other devices before."""
+    if hasattr(request.config, "workerinput"):
+        request.getfixturevalue("logical_cpus")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import tensorflow as tf
 from trainer import (
     compilation,
     compute,
+    epoch_progress,
     freeze_contract,
     freezing,
     memory,
@@ -211,25 +212,8 @@ class _Training:
 
     def _on_epoch(self, record: EpochRecord) -> None:
         self._curves.add([record])
-        self._report(record)
-
-    def _report(self, record: EpochRecord) -> None:
         lengths = [self._setup.length_of(stage.phase) for stage in self._stages]
-        present = lengths[len(self._records)]
-        num_before = sum(length.num_evaluations for length in lengths[: len(self._records)])
-        num_evaluations = sum(length.num_evaluations for length in lengths)
-        is_by_epochs = all(length.unit == "epoch" for length in lengths)
-        where = (
-            f"{record.epoch}/{present.num_evaluations}"
-            if present.unit == "epoch"
-            else f"step {record.step}/{present.num_steps}"
-        )
-        note = (
-            f"{record.phase} {where} · loss {record.train_loss:.4f} · accuracy {record.train_accuracy:.4f} "
-            f"· eval log loss {record.eval_log_loss:.4f} · eval accuracy {record.eval_accuracy:.4f}"
-        )
-        unit = "epochs" if is_by_epochs else "evaluations"
-        progress.report(progress.Progress(num_before + record.epoch, num_evaluations, unit, note))
+        progress.report(epoch_progress.of(record, lengths, len(self._records)))
 
     def _save_if_due(self, phase: PhaseTraining) -> None:
         every = self._setup.settings.checkpoint_every_steps

@@ -109,6 +109,26 @@ def test_both_runs_share_the_frozen_phase_so_their_baselines_agree(
     assert good_record["verdict"]["metrics"][0]["baseline"] == harmful["verdict"]["metrics"][0]["baseline"]
 
 
+def test_frozen_layers_are_computed_in_the_first_run_and_read_by_the_next_which_has_the_same_baseline(
+    good_run: Finished, good_record: dict[str, Any], harmful_run: Finished, workplace: Workplace
+) -> None:
+    """The harmful run unfreezes all in its second phase, so only the head can use the cache."""
+    harmful = workplace.records()[2]
+    uses = [[phase["cache"] for phase in training_of(record)["phases"]] for record in (good_record, harmful)]
+    assert [[use["is_used"] for use in of_run] for of_run in uses] == [[True, True], [True, False]]
+    assert "saves about" in uses[0][0]["why"] or "it would take" in uses[0][0]["why"]
+    assert uses[1][0]["why"] == "all of it was there"
+    assert "head with the cache: all of it was there" in " ".join(harmful_run.output.split())
+    assert (workplace.root / "cache" / "entries").is_dir()
+    ours, theirs = (_exported_variables(record["uris"]["baseline model"]) for record in (good_record, harmful))
+    assert all((theirs[name] == value).all() for name, value in ours.items())
+
+
+def training_of(record: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path(record["uris"]["training record"], "training.json").read_text("utf-8"))
+    return found
+
+
 FRESH_PROCESS = """
 import json, sys
 from pathlib import Path

@@ -1,6 +1,7 @@
 """Whether the cache pays for a phase, and for which of the phases after it the pass keeps activations, too."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from trainer.activation_cache.filling_all import Passes
@@ -65,6 +66,7 @@ def choose(
     lacking: Mapping[str, int],
     is_asked_for: bool,
     check: Callable[[], None],
+    held: ExitStack,
 ) -> Choice:
     """Decides, and makes room.
 
@@ -75,6 +77,7 @@ def choose(
         lacking: `lacking_rows` of the first one.
         is_asked_for: the first one uses it whether it pays or not.
         check: called often; what it raises ends the work.
+        held: keeps the room for what was chosen.
 
     Raises:
         NotUsed: it does not pay for the first, or has no room for it.
@@ -93,12 +96,12 @@ def choose(
     decision = decide(works[0], measured[0][0])
     if not (decision.is_used or is_asked_for):
         raise NotUsed(decision.why)
-    obstacle = _make_room(store, [own], lacking)
+    obstacle = _keep_room(store, [own], held)
     if obstacle is not None:
         raise NotUsed(obstacle)
     chosen = [own]
     for candidate, work, (costs, _) in zip(candidates[1:], works[1:], measured[1:], strict=True):
-        if _comes_along(work, costs) and _make_room(store, [*chosen, candidate.wanted], lacking) is None:
+        if _comes_along(work, costs) and _keep_room(store, [*chosen, candidate.wanted], held) is None:
             chosen.append(candidate.wanted)
     codecs = {
         each.key: codec
@@ -128,8 +131,7 @@ def _num_images(setup: Setup, length: PhaseLength) -> int:
     return num_trained + length.num_evaluations * setup.data.eval.num_examples
 
 
-def _make_room(store: Store, phases: Sequence[WantedOfPhase], lacking: Mapping[str, int]) -> str | None:
+def _keep_room(store: Store, phases: Sequence[WantedOfPhase], held: ExitStack) -> str | None:
     """Why there is none, in words."""
-    wanted = {each.key: each for phase in phases for each in phase.all}
-    num_bytes = sum(lacking[each.key] * each.row_format.num_bytes for each in wanted.values())
-    return store.make_room(num_bytes, set(wanted))
+    planned = {each.key: each.num_bytes for phase in phases for each in phase.all}
+    return held.enter_context(store.room_for(planned))

@@ -1,8 +1,9 @@
 """One entry of the cache: the rows of one split, cut and view, in shards."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +21,7 @@ _FORMAT = 1
 _MAX_SHARD_BYTES = 32 * 2**20
 # A killed pass loses the work on as many images.
 _MAX_ROWS_PER_SHARD = 512
+_MOST_BYTES_OF_MANIFEST = 128
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,7 @@ class Entry:
     @property
     def rows_per_shard(self) -> int:
         """The same in every process: a power of two."""
-        most = max(1, min(_MAX_ROWS_PER_SHARD, _MAX_SHARD_BYTES // max(self.row_format.num_bytes, 1)))
-        return 1 << (most.bit_length() - 1)
+        return _rows_per_shard(self.row_format)
 
     @property
     def num_shards(self) -> int:
@@ -145,10 +146,26 @@ def last_use(folder: Path) -> float:
         return 0.0
 
 
-def files_of(folders: Iterable[Path]) -> Iterator[Path]:
-    """All files of entries."""
-    for folder in folders:
-        yield from (path for path in folder.iterdir() if path.is_file())
+def num_bytes_of(folder: Path) -> int:
+    """What an entry takes, complete or not; 0 where it is gone."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError):  # others may be at it
+        for path in folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+    return total
+
+
+def most_bytes(row_format: RowFormat, num_rows: int) -> int:
+    """What an entry takes at most: rows that are not compressed, their tables, and the manifest."""
+    num_shards = -(-num_rows // _rows_per_shard(row_format))
+    tables = num_rows * shards.TABLE_BYTES_PER_ROW + num_shards * shards.FOOTER_BYTES
+    return num_rows * row_format.num_bytes + tables + _MOST_BYTES_OF_MANIFEST
+
+
+def _rows_per_shard(row_format: RowFormat) -> int:
+    most = max(1, min(_MAX_ROWS_PER_SHARD, _MAX_SHARD_BYTES // max(row_format.num_bytes, 1)))
+    return 1 << (most.bit_length() - 1)
 
 
 def _head(key: str, num_rows: int) -> dict[str, str | int]:

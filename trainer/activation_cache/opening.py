@@ -88,9 +88,9 @@ def _open(opening: _Opening, store: Store, held: ExitStack) -> CachedFeed:
     why = "all of it was there"
     lacking = lacking_rows(store, own, check)
     if any(lacking.values()):
-        choice = choose(setup, passes, _candidates(opening, own), lacking, opening.is_asked_for, check)
-        codecs, why = choice.codecs, choice.why
         with ExitStack() as others:
+            choice = choose(setup, passes, _candidates(opening, own), lacking, opening.is_asked_for, check, others)
+            codecs, why = choice.codecs, choice.why
             for each in choice.wanted:
                 others.enter_context(store.using(each.key))
             _fill(passes, choice.wanted, codecs, check)

@@ -21,6 +21,7 @@ from trainer.files import flush
 
 _FOOTER = struct.Struct("<8sQI")
 _MAGIC = b"thawrow1"
+TABLE_BYTES_PER_ROW, FOOTER_BYTES = 12, _FOOTER.size
 TEMPORARY = ".being-written-"
 
 
@@ -109,7 +110,7 @@ def open_shard(path: Path, owner: str, first_row: int, num_rows: int, codec: Cod
     Raises:
         DamagedShard: it is not one of that many rows of that owner, or it is gone.
     """
-    table_size = 12 * num_rows
+    table_size = TABLE_BYTES_PER_ROW * num_rows
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

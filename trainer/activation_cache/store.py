@@ -4,12 +4,12 @@ import contextlib
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.activation_cache import entries, locks
+from trainer.activation_cache import entries, locks, promises
 from trainer.activation_cache.entries import Entry
 from trainer.activation_cache.rows import Codec, RowFormat
 from trainer.activation_cache.shards import TEMPORARY
@@ -90,47 +90,62 @@ class Store:
             return f"the cache folder {str(self.folder)!r} cannot be written to ({error.strerror})"
         return None
 
-    def make_room(self, num_bytes: int, needed: Collection[str] = ()) -> str | None:
-        """Throws out the least recently used entries that nobody uses, until so much more can be written.
+    @contextmanager
+    def room_for(self, planned: Mapping[str, int]) -> Iterator[str | None]:
+        """Throws out the least recently used entries that nobody uses, until others can be filled, and keeps the room.
 
         Args:
-            num_bytes: to be written.
-            needed: keys of entries that stay.
+            planned: the most bytes that each entry will take, what lies there of it included, by key; these stay.
 
-        Returns:
-            Why there is no room, in words; None where there is.
+        Yields:
+            Why there is no room, in words; None where there is. It is kept until the end: whoever else asks for room
+            meanwhile finds it taken.
+
+        Raises:
+            OSError: nothing can be written there.
         """
-        with locks.exclusive(self.folder / "locks" / "room"):
-            self._remove_leftovers()
-            others = sorted((folder for folder in self._all() if folder.name not in needed), key=entries.last_use)
-            while self._lacks(num_bytes):
-                if not others:
-                    return f"there is no room for {in_words(num_bytes)} in {str(self.folder)!r} beside what is in use"
-                self._remove_if_unused(others.pop(0))
-        return None
+        with ExitStack() as kept:
+            with locks.exclusive(self.folder / "locks" / "room"):
+                obstacle = self._make_room(planned)
+                if obstacle is None:
+                    kept.enter_context(promises.promise(self.folder / "promised", planned))
+            yield obstacle
 
     def discard_incomplete(self, key: str, row_format: RowFormat, num_rows: int) -> None:
-        """Throws an entry out that cannot be completed, whether others wait for it or not."""
+        """Throws an entry out that cannot be completed, as far as that can be, whether others wait for it or not."""
         entry = self.find(key, row_format, num_rows)
         if entry is not None and not entry.has_all_shards:
-            self._remove(entry.folder)
+            with contextlib.suppress(OSError):
+                self._remove(entry.folder)
 
     def num_bytes(self) -> int:
         """What all entries take."""
-        total = 0
-        for path in entries.files_of(self._all()):
-            with contextlib.suppress(FileNotFoundError):
-                total += path.stat().st_size
-        return total
+        return sum(map(entries.num_bytes_of, self._all()))
 
-    def _lacks(self, num_bytes: int) -> bool:
+    def _make_room(self, planned: Mapping[str, int]) -> str | None:
+        self._remove_leftovers()
+        expected = promises.promised(self.folder / "promised")
+        for key, num_bytes in planned.items():
+            expected[key] = max(num_bytes, expected.get(key, 0))
+        others = sorted((folder for folder in self._all() if folder.name not in expected), key=entries.last_use)
+        while self._lacks(expected):
+            if not others:
+                total = in_words(sum(planned.values()))
+                return f"there is no room for {total} in {str(self.folder)!r} beside what is in use"
+            self._remove_if_unused(others.pop(0))
+        return None
+
+    def _lacks(self, expected: Mapping[str, int]) -> bool:
+        taken = {folder.name: entries.num_bytes_of(folder) for folder in self._all()}
+        to_come = sum(max(num_bytes - taken.get(key, 0), 0) for key, num_bytes in expected.items())
         free = shutil.disk_usage(self.folder).free * (1 - _LEAST_FREE_SHARE)
-        return self.num_bytes() + num_bytes > self.max_bytes or num_bytes > free
+        return sum(taken.values()) + to_come > self.max_bytes or to_come > free
 
     def _remove_if_unused(self, folder: Path) -> None:
         with locks.exclusive_or_none(self._lock(folder.name, "use")) as is_unused:
             if is_unused:
-                self._remove(folder)
+                with contextlib.suppress(OSError):  # that of another user, for instance
+                    self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
         """The name goes first: who looks meanwhile finds nothing rather than a part."""

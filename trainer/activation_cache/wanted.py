@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from trainer.activation_cache import cuts, keys
+from trainer.activation_cache import cuts, entries, keys
 from trainer.activation_cache.cuts import Cut
 from trainer.activation_cache.entries import Entry
 from trainer.activation_cache.rows import RowFormat
@@ -42,7 +42,7 @@ class Wanted:
     @property
     def num_bytes(self) -> int:
         """On the disk at most."""
-        return self.num_rows * self.row_format.num_bytes
+        return entries.most_bytes(self.row_format, self.num_rows)
 
     def find(self, store: Store) -> Entry | None:
         """The entry, complete or not."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cached import computed, on_images, store
 from deaths import die_at
 from tiny import IMAGE_SIZE_PX
 from varied import Batch, digit_batch_of, photograph_batch
@@ -12,7 +13,7 @@ from varied import Batch, digit_batch_of, photograph_batch
 from trainer.datasets import Split, open_split
 from trainer.training import TrainingData
 
-__all__ = ["die_at"]
+__all__ = ["computed", "die_at", "on_images", "store"]
 
 NUM_TRAIN, NUM_EVAL = 52, 23
 
@@ -58,6 +59,18 @@ def training_data(tmp_path_factory: pytest.TempPathFactory, write_split: WriteSp
         eval=write_split(folder / "eval", range(NUM_TRAIN, NUM_TRAIN + NUM_EVAL)),
         num_classes=3,
     )
+
+
+@pytest.fixture(scope="session")
+def train_digits(digits: tuple[np.ndarray, np.ndarray], training_data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    """What the training split was written from."""
+    return tuple(values[: training_data.train.num_examples] for values in digits)
+
+
+@pytest.fixture(scope="session")
+def eval_digits(digits: tuple[np.ndarray, np.ndarray], training_data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    first = training_data.train.num_examples
+    return tuple(values[first : first + training_data.eval.num_examples] for values in digits)
 
 
 @pytest.fixture(scope="module", name="photographs")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from tiny import Weights, fine_tune_phase, head_phase, settings, weights_of
 
-from trainer.activation_cache import deciding, filling_all
+from trainer.activation_cache import deciding
 from trainer.activation_cache.planning import Decision
 from trainer.activation_cache.store import NO_STORE, NoStore, Store
 from trainer.devices import make_strategy
+from trainer.feeds import PixelFeed
 from trainer.search.survey import survey
 from trainer.settings import ModelSettings
 from trainer.training import PhaseRecord, TrainingData, fine_tune
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 def plan() -> ModelSettings:
     phases = (
         head_phase(epochs=2, learning_rate="auto"),
-        fine_tune_phase(unfreeze="auto", trial_steps=5, allow_higher_learning_rate=True),
+        fine_tune_phase(epochs=2, unfreeze="auto", trial_steps=5, allow_higher_learning_rate=True),
     )
     return settings(phases=phases)
 
@@ -39,25 +40,26 @@ def _it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def num_computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each pass was to compute."""
-    found: list[int] = []
-    original = filling_all.num_missing_rows
+def on_pixels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Why trainings and trials went through the images."""
+    found: list[str] = []
+    original = PixelFeed.__init__
 
-    def count(fillings: Any) -> int:
-        found.append(original(fillings))
-        return found[-1]
+    def note(feed: PixelFeed, *arguments: Any) -> None:
+        original(feed, *arguments)
+        found.append(feed.use.why)
 
-    monkeypatch.setattr(filling_all, "num_missing_rows", count)
+    monkeypatch.setattr(PixelFeed, "__init__", note)
     return found
 
 
 def test_searches_with_the_cache_find_the_same(
-    training_data: TrainingData, tmp_path: Path, num_computed: list[int]
+    training_data: TrainingData, tmp_path: Path, computed: list[int], on_pixels: list[str]
 ) -> None:
     """And so the weights are the same, bit for bit; the boundary with nothing below it does without."""
     expected_weights, expected = train(training_data, NO_STORE)
-    assert not num_computed
+    assert not computed
+    on_pixels.clear()
     weights, records = train(training_data, Store(tmp_path, 2**26))
     for path, value in expected_weights.items():
         np.testing.assert_array_equal(weights[path], value, err_msg=path)
@@ -72,14 +74,19 @@ def test_searches_with_the_cache_find_the_same(
             ]
             assert trials[0] == trials[1]
     num_rows = training_data.train.num_examples + 1 + training_data.eval.num_examples + 1
-    assert num_computed[:2] == [training_data.train.num_examples + 1, training_data.eval.num_examples + 1]
+    assert computed[:2] == [training_data.train.num_examples + 1, training_data.eval.num_examples + 1]
+    assert set(on_pixels) == {"no frozen layer with weights lies below the freeze boundary"}
     # Sweeps and the phase share entries; and each boundary's are computed once.
     boundaries = {str(trial.unfreeze) for trial in expected[1].search.depth.trials}  # type: ignore[union-attr]
-    assert sum(num_computed) <= num_rows * len(boundaries)
+    assert sum(computed) <= num_rows * len(boundaries)
 
 
-def test_the_survey_reads_from_the_cache(training_data: TrainingData, tmp_path: Path, num_computed: list[int]) -> None:
+def test_the_survey_reads_from_the_cache(
+    training_data: TrainingData, tmp_path: Path, computed: list[int], on_pixels: list[str]
+) -> None:
     phases = (head_phase(epochs=2), fine_tune_phase())
     expected = survey(settings(phases=phases), training_data, make_strategy(1))
+    on_pixels.clear()
     assert survey(settings(phases=phases), training_data, make_strategy(1), Store(tmp_path, 2**26)) == expected
-    assert num_computed
+    assert computed
+    assert not on_pixels

@@ -1,99 +1,74 @@
 """Training on cached activations ends with the very weights of training on images."""
 
-import errno
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny import Weights, fine_tune_phase, head_phase, settings, weights_of
+from cached import OnImages, assert_same, plan, train
+from tiny import fine_tune_phase, head_phase
 
-from trainer.activation_cache import deciding, entries, filling_all
+from trainer import datasets, progress
+from trainer.activation_cache import deciding
 from trainer.activation_cache.entries import Entry
-from trainer.activation_cache.planning import Costs, Decision
-from trainer.activation_cache.store import NoStore, Store
-from trainer.devices import make_strategy
-from trainer.errors import ThawError
-from trainer.settings import Boundary, ModelSettings
-from trainer.training import PhaseRecord, TrainingData, fine_tune
+from trainer.activation_cache.store import Store
+from trainer.settings import Boundary
+from trainer.training import TrainingData
+
+pytestmark = pytest.mark.slow
 
 VARIED = {"horizontal_flip": True, "colour_strength": 0.2, "num_views": 2}
+FROM_BLOCK_3 = Boundary(block="block3")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "cache", max_bytes=2**26)
-
-
-def plan(**changes: Any) -> ModelSettings:
-    values: dict[str, Any] = {
-        "phases": (
-            head_phase(epochs=3, learning_rate=0.05),
-            fine_tune_phase(epochs=2, optimizer={"name": "adamw", "state": "fresh"}),
-        ),
-        "dropout_rate": 0.3,
-        "cache": "require",
-    }
-    return settings(**{**values, **changes})
-
-
-def train(
-    model_settings: ModelSettings, data: TrainingData, store: Store | NoStore, num_replicas: int = 1
-) -> tuple[Weights, tuple[PhaseRecord, ...]]:
-    model, records = fine_tune(
-        model_settings, data, make_strategy(num_replicas), on_baseline=lambda _: None, cache=store
-    )
-    return weights_of(model), records
-
-
-def assert_same(found: tuple[Weights, Any], expected: tuple[Weights, Any]) -> None:
-    assert found[0].keys() == expected[0].keys()
-    for path, value in expected[0].items():
-        np.testing.assert_array_equal(found[0][path], value, err_msg=path)
-    for with_cache, without in zip(found[1], expected[1], strict=True):
-        assert with_cache.epochs == without.epochs
-        assert with_cache.contract.frozen_sha256 == without.contract.frozen_sha256
-
-
-def without_cache(model_settings: ModelSettings) -> ModelSettings:
-    return model_settings.model_copy(update={"cache": "off"})
-
-
-@pytest.mark.parametrize("num_replicas", [1, 2])
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "num_replicas"),
     [
-        {},
-        {"phases": (head_phase(epochs=2), fine_tune_phase(unfreeze=Boundary(block="block3"), batch_norm="adapt"))},
-        {"phases": (head_phase(epochs=3, augmentation=VARIED), fine_tune_phase(epochs=3, augmentation=VARIED))},
-        {
-            "phases": (
-                head_phase(epochs=None, steps=5, evaluate_every_steps=2),
-                fine_tune_phase(batch_norm="recalibrate"),
-            )
-        },
-        {"compute": {"precision": "mixed_bfloat16", "num_micro_batches": 2}},
+        *(({"phases": (head_phase(), fine_tune_phase(unfreeze=FROM_BLOCK_3, batch_norm="adapt"))}, n) for n in (1, 2)),
+        *(
+            ({"phases": (head_phase(epochs=3, augmentation=VARIED), fine_tune_phase(epochs=2, augmentation=VARIED))}, n)
+            for n in (1, 2)
+        ),
+        (
+            {
+                "phases": (
+                    head_phase(epochs=None, steps=5, evaluate_every_steps=2),
+                    fine_tune_phase(batch_norm="recalibrate"),
+                )
+            },
+            1,
+        ),
+        ({"compute": {"precision": "mixed_bfloat16", "num_micro_batches": 2}}, 1),
     ],
-    ids=["plain", "adapt sees padding", "views", "steps, recalibrate", "bfloat16 in parts"],
+    ids=[
+        "adapt sees padding-1",
+        "adapt sees padding-2",
+        "views-1",
+        "views-2",
+        "steps, recalibrate",
+        "bfloat16 in parts",
+    ],
 )
-@pytest.mark.slow
 def test_weights_and_history_are_those_without_the_cache_bit_for_bit(
-    changes: dict[str, Any], num_replicas: int, training_data: TrainingData, store: Store
+    changes: dict[str, Any], num_replicas: int, training_data: TrainingData, store: Store, on_images: OnImages
 ) -> None:
+    """The plain plan is held to it below, damage included."""
     model_settings = plan(**changes, batch_size_per_replica=16 // num_replicas)
-    expected = train(without_cache(model_settings), training_data, NoStore(), num_replicas)
+    expected = on_images(model_settings, num_replicas)
     assert_same(train(model_settings, training_data, store, num_replicas), expected)
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])
-@pytest.mark.slow
 def test_a_shard_that_is_damaged_while_training_reads_it_is_computed_anew_and_changes_no_bit(
-    num_replicas: int, training_data: TrainingData, store: Store, monkeypatch: pytest.MonkeyPatch
+    num_replicas: int,
+    training_data: TrainingData,
+    store: Store,
+    on_images: OnImages,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the middle of an epoch of each phase, with Dropout, whose state a step that got no batch must not move."""
     model_settings = plan(batch_size_per_replica=16 // num_replicas)
-    expected = train(without_cache(model_settings), training_data, NoStore(), num_replicas)
+    expected = on_images(model_settings, num_replicas)
     num_reads, num_damaged = 0, 0
     original = Entry.read
 
@@ -115,21 +90,36 @@ def damage(path: Path) -> None:
     path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
 
 
-@pytest.mark.slow
 def test_a_second_training_computes_nothing_and_a_damaged_shard_of_the_first_is_not_trained_on(
-    training_data: TrainingData, store: Store, computed: list[int]
+    training_data: TrainingData, store: Store, computed: list[int], on_images: OnImages
 ) -> None:
-    first = train(plan(), training_data, store)
+    train(plan(), training_data, store)
     num_first = sum(computed)
-    assert_same(train(plan(), training_data, store), first)
+    assert_same(train(plan(), training_data, store), on_images(plan(), 1))
     assert sum(computed) == num_first
     for path in store.folder.glob("entries/*/shard-*.rows"):
         damage(path)
-    assert_same(train(plan(), training_data, store), first)
+    assert_same(train(plan(), training_data, store), on_images(plan(), 1))
     assert sum(computed) > num_first
 
 
-@pytest.mark.slow
+def test_images_are_read_in_the_pass_alone_and_it_tells_how_far_it_is(
+    training_data: TrainingData, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a step of either phase reads any, nor an evaluation of the baseline or of the candidate."""
+    for name in ("training_batches", "evaluation_batches"):
+        monkeypatch.setattr(datasets, name, lambda *_, **__: pytest.fail("images were read"))
+    monkeypatch.setattr(deciding, "_comes_along", lambda *_: False)
+    reports: list[progress.Progress] = []
+    with progress.listening(reports.append):
+        _, records = train(plan(), training_data, store)
+    assert [record.cache.is_used for record in records if record.cache] == [True, True]
+    passes = [report for report in reports if report.note == "once through the frozen layers"]
+    num_rows = training_data.train.num_examples + 1 + training_data.eval.num_examples + 1
+    assert [report.total for report in passes if report.done == report.total] == [num_rows] * 2
+    assert passes[0].done == 16
+
+
 def test_one_pass_serves_the_phases_after_it_too(
     training_data: TrainingData, store: Store, computed: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,101 +129,11 @@ def test_one_pass_serves_the_phases_after_it_too(
     assert len(list(store.folder.glob("entries/*"))) == 4
 
 
-@pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many rows each pass was to compute."""
-    found: list[int] = []
-    original = filling_all.num_missing_rows
-
-    def count(fillings: Any) -> int:
-        found.append(original(fillings))
-        return found[-1]
-
-    monkeypatch.setattr(filling_all, "num_missing_rows", count)
-    return found
-
-
-@pytest.mark.slow
-def test_a_full_disk_ends_the_cache_and_not_the_training(
-    training_data: TrainingData, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where it is required, it ends the training, with the reason; in both cases nothing is left on the disk."""
-    expected = train(without_cache(plan()), training_data, NoStore())
-    monkeypatch.setattr(deciding, "decide", lambda *_: Decision(True, "it is to be tried"))
-
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Entry, "write", full)
-    monkeypatch.setattr(deciding, "measure", lambda _, wanted: [(Costs(1, 0, 0), "none")] * len(wanted))
-    assert_same(train(plan(cache="auto"), training_data, store), expected)
-    assert not list(store.folder.glob("entries/*"))
-    with pytest.raises(ThawError, match=r"cache is require, but phase 'head' cannot .* No space left"):
-        train(plan(), training_data, store)
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"phases": (head_phase(augmentation={"horizontal_flip": True}), fine_tune_phase())}, "in every epoch"),
-        ({"phases": (head_phase(augmentation={"mix_up_alpha": 0.2}), fine_tune_phase())}, "MixUp"),
-    ],
-    ids=["augmentation", "mixing"],
-)
-def test_a_cache_that_is_required_and_would_change_the_result_is_an_error(
-    changes: dict[str, Any], reason: str, training_data: TrainingData, store: Store
-) -> None:
-    with pytest.raises(ThawError, match=reason):
-        train(plan(**changes), training_data, store)
-
-
-def test_a_cache_that_is_too_small_is_an_error_where_it_is_required(training_data: TrainingData, store: Store) -> None:
-    with pytest.raises(ThawError, match="more than the cache may take"):
-        train(plan(), training_data, Store(store.folder, max_bytes=1000))
-
-
-class Killed(BaseException):
-    """Stands in for a death that nothing in the program can catch."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("with_next", "num_left"), [(False, 53 - 48), (True, 53 - 16)])
-def test_a_killed_pass_goes_on_at_the_last_full_shard(
-    with_next: bool,
-    num_left: int,
-    training_data: TrainingData,
-    store: Store,
-    computed: list[int],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Of three shards that were written; where the pass fills two entries, the second is the other's."""
-    monkeypatch.setattr(deciding, "_comes_along", lambda *_: with_next)
-    monkeypatch.setattr(entries, "_MAX_ROWS_PER_SHARD", 16)
-    expected = train(without_cache(plan()), training_data, NoStore())
-    original, num_written = Entry.write, 0
-
-    def write(entry: Entry, shard: int, rows: np.ndarray) -> None:
-        nonlocal num_written
-        original(entry, shard, rows)
-        if not entry.folder.name.startswith(".trial"):
-            num_written += 1
-            if num_written == 3:
-                raise Killed
-
-    monkeypatch.setattr(Entry, "write", write)
-    with pytest.raises(Killed):
-        train(plan(), training_data, store)
-    computed.clear()
-    assert_same(train(plan(), training_data, store), expected)
-    assert computed[0] == num_left
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(("cache_dtype", "tolerance"), [("float16", 2e-3), ("bfloat16", 2e-2)])
 def test_half_the_space_costs_a_stated_error(
-    cache_dtype: str, tolerance: float, training_data: TrainingData, store: Store
+    cache_dtype: str, tolerance: float, training_data: TrainingData, store: Store, on_images: OnImages
 ) -> None:
-    expected, _ = train(without_cache(plan()), training_data, NoStore())
+    expected, _ = on_images(plan(), 1)
     found, _ = train(plan(cache_dtype=cache_dtype), training_data, store)
     differences = [float(np.max(np.abs(found[path] - value), initial=0)) for path, value in expected.items()]
     print(cache_dtype, max(differences))

@@ -9,17 +9,15 @@ import pytest
 import tensorflow as tf
 from tiny import Weights, fine_tune_phase, head_phase, settings, weights_of
 
-from trainer import compilation, compute, precision
+from trainer import precision
 from trainer.classifier import Classifier, build_classifier
 from trainer.devices import make_strategy
-from trainer.errors import ConfigurationError, ThawError
+from trainer.errors import ThawError
 from trainer.export import export
-from trainer.model_pass import explaining_what_does_not_compile
 from trainer.phase_training import PhaseTraining
 from trainer.plain_transform import write_plain_transform
-from trainer.precision import INITIAL_SCALE, LossScale, are_finite, best_precision, computing_in_float32
-from trainer.replicas import components, name_components, read
-from trainer.steps import Steps
+from trainer.precision import INITIAL_SCALE, LossScale, are_finite, computing_in_float32
+from trainer.replicas import components
 from trainer.training import PhaseRecord, TrainingData, _Training, fine_tune
 from trainer.training_setup import set_up
 
@@ -50,25 +48,37 @@ def plain(**changes: Any) -> dict[str, Any]:
     return {"phases": phases, "compute": changes}
 
 
+@pytest.fixture(scope="module")
+def plainly_trained(training_data: TrainingData) -> tuple[Weights, tuple[PhaseRecord, ...]]:
+    return train(training_data, 1, **plain())[:2]
+
+
+PARTS_OF_PADDING, COMPILED = {"num_micro_batches": 4}, {"jit_compile": True}
+COMPILED_PARTS = {"jit_compile": True, "num_micro_batches": 2}
+BFLOAT16, FLOAT16_IN_PARTS = {"precision": "mixed_bfloat16"}, {"precision": "mixed_float16", "num_micro_batches": 2}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("num_replicas", [1, 2])
 @pytest.mark.parametrize(
-    ("changes", "atol"),
+    ("changes", "num_replicas", "atol"),
     [
-        ({"num_micro_batches": 4}, 1e-5),
-        ({"jit_compile": True}, 1e-5),
-        ({"jit_compile": True, "num_micro_batches": 2}, 1e-5),
-        ({"precision": "mixed_bfloat16"}, 0.02),
-        ({"precision": "mixed_float16"}, 5e-3),
-        ({"precision": "mixed_float16", "num_micro_batches": 2}, 5e-3),
+        (PARTS_OF_PADDING, 2, 1e-5),
+        (COMPILED, 1, 1e-5),
+        *((COMPILED_PARTS, number, 1e-5) for number in (1, 2)),
+        *((BFLOAT16, number, 0.02) for number in (1, 2)),
+        *((FLOAT16_IN_PARTS, number, 5e-3) for number in (1, 2)),
     ],
     ids=str,
 )
 def test_weights_are_those_of_a_plain_training(
-    changes: dict[str, Any], atol: float, num_replicas: int, training_data: TrainingData
+    changes: dict[str, Any],
+    num_replicas: int,
+    atol: float,
+    training_data: TrainingData,
+    plainly_trained: tuple[Weights, tuple[PhaseRecord, ...]],
 ) -> None:
     """52 examples in batches of 16: with micro-batches of 4, the last batch has some of padding alone."""
-    expected, plain_records, _ = train(training_data, 1, **plain())
+    expected, plain_records = plainly_trained
     found, records, _ = train(training_data, num_replicas, **plain(**changes))
     assert_close(found, expected, atol)
     for record, plain_record in zip(records, plain_records, strict=True):
@@ -105,19 +115,6 @@ def test_what_is_traced_for_the_export_computes_in_float32_to_the_bit(digits: tu
     assert np.abs(model(pixels).numpy() - expected).max() > 0
 
 
-@pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [
-        ([(9, 0)], "mixed_bfloat16"),
-        ([(8, 0), (7, 5)], "mixed_float16"),
-        ([(6, 1)], "float32"),
-        ([], "float32"),
-    ],
-)
-def test_auto_is_what_the_oldest_gpu_is_good_for(capabilities: list[tuple[int, int]], expected: str) -> None:
-    assert best_precision(capabilities) == expected
-
-
 def test_a_model_that_was_trained_in_mixed_precision_is_served_in_float32(
     digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
@@ -143,14 +140,6 @@ def test_one_number_that_is_infinite_or_none_is_enough_to_leave_an_update_out(
 ) -> None:
     tensors = [None if value is None else tf.constant([0.0, value]) for value in gradients]
     assert bool(are_finite(tensors)) == expected
-
-
-def test_auto_is_settled_before_training_by_what_the_devices_are_good_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is what a step looks at to know whether the loss has a scale."""
-    plan = settings(compute={"precision": "auto"})
-    assert compute.resolve(plan, make_strategy(1)).compute.precision == "float32"
-    monkeypatch.setattr(precision, "precision_of_devices", lambda: "mixed_float16")
-    assert compute.resolve(plan, make_strategy(1)).compute.precision == "mixed_float16"
 
 
 @pytest.fixture(params=[1, 2], ids=["1 replica", "2 replicas"])
@@ -229,99 +218,6 @@ def test_gradients_that_overflow_at_the_least_scale_end_the_phase(
     monkeypatch.setattr(precision, "are_finite", lambda _: tf.constant(False))
     with pytest.raises(ThawError, match="phase 'head' diverged: in epoch 1, at step 1 of the phase"):
         train(training_data, compute={"precision": "mixed_float16"})
-
-
-def test_what_xla_cannot_compile_is_named() -> None:
-    @tf.function(jit_compile=True, autograph=False)
-    def move(images: tf.Tensor) -> tf.Tensor:
-        return tf.raw_ops.ImageProjectiveTransformV3(
-            images=images, transforms=tf.ones([1, 8]), output_shape=[4, 4], fill_value=0.0, interpolation="NEAREST"
-        )
-
-    words = "XLA cannot compile ImageProjectiveTransformV3, which small_cnn needs where it trains; leave jit_compile"
-    with (
-        pytest.raises(ConfigurationError, match=words),
-        explaining_what_does_not_compile(settings(compute={"jit_compile": True})),
-    ):
-        move(tf.ones([1, 4, 4, 3]))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("num_replicas", [1, 2])
-def test_max_pooling_that_trains_cannot_be_compiled_to_give_the_same_bits_and_is_told_before_anything_trains(
-    num_replicas: int, training_data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Steps, "train", lambda *_: pytest.fail("a step was done"))
-    phases = (head_phase(), fine_tune_phase(unfreeze="all"))
-    with pytest.raises(ConfigurationError, match="XLA cannot compile MaxPool gradient, which small_cnn needs where it"):
-        train(training_data, num_replicas, phases=phases, compute={"jit_compile": True})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"compute": {"jit_compile": True, "num_micro_batches": 2, "precision": "mixed_float16"}},
-        {"compute": {"jit_compile": True}, "dropout_rate": 0.3},
-        {"compute": {"jit_compile": True}, "loss": {"class_weights": "balanced", "focal_gamma": 1.0}},
-    ],
-    ids=str,
-)
-def test_asking_whether_xla_can_compile_a_plan_leaves_the_model_as_it_is(
-    changes: dict[str, Any], training_data: TrainingData
-) -> None:
-    setup = set_up(settings(**changes), training_data, make_strategy(2))
-    before = read(name_components("model", setup.model.variables))
-    compilation.check(setup)
-    for name, value in read(name_components("model", setup.model.variables)).items():
-        np.testing.assert_array_equal(value, before[name], err_msg=name)
-
-
-@pytest.mark.slow
-def test_a_boundary_that_is_to_be_searched_is_left_to_its_trials(training_data: TrainingData) -> None:
-    phases = (head_phase(), fine_tune_phase(unfreeze="auto", trial_steps=1))
-    setup = set_up(settings(phases=phases, compute={"jit_compile": True}), training_data, make_strategy(1))
-    compilation.check(setup)
-
-
-@pytest.mark.slow
-def test_augmentation_without_xla_kernels_stays_outside_of_what_is_compiled(training_data: TrainingData) -> None:
-    phases = (head_phase(augmentation={"rand_augment": {}}), fine_tune_phase())
-    _, records, _ = train(training_data, phases=phases, compute={"jit_compile": True})
-    assert np.isfinite(records[0].epochs[0].train_loss)
-
-
-def test_a_batch_that_cannot_be_split_evenly_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be split into 3 equal parts; choose a divisor"):
-        settings(compute={"num_micro_batches": 3})
-
-
-def test_statistics_of_parts_of_a_batch_are_refused() -> None:
-    with pytest.raises(ValueError, match="phase 'fine_tune' has batch_norm adapt"):
-        settings(compute={"num_micro_batches": 2}, phases=(head_phase(), fine_tune_phase(batch_norm="adapt")))
-
-
-@pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 2), ("sqrt", 2**0.5)])
-def test_rates_are_scaled_for_the_replicas_once_and_only_if_asked_for(scaling: str, factor: float) -> None:
-    phases = (head_phase(), fine_tune_phase(), fine_tune_phase(name="last", learning_rate="auto"))
-    probe = head_phase(name="probe", learning_rate=0.03)
-    plan = settings(compute={"learning_rate_scaling": scaling}, phases=phases, baseline="probe", probe=probe)
-    strategy = make_strategy(2)
-    resolved = compute.resolve(plan, strategy)
-    rates = [phase.learning_rate for phase in (*resolved.phases, resolved.probe)]
-    assert rates[:2] + rates[3:] == pytest.approx([0.02 * factor, 0.005 * factor, 0.03 * factor])
-    assert rates[2] == "auto"
-    assert compute.resolve(resolved, strategy) == resolved
-    assert compute.resolve(plan, make_strategy(1)).phases == plan.phases
-
-
-def test_global_batch_rates_and_precision_are_said_in_words() -> None:
-    plan = settings(compute={"precision": "auto", "learning_rate_scaling": "linear", "num_micro_batches": 2})
-    words = compute.describe(plan, make_strategy(2))
-    assert words.startswith("2 replicas: CPU:0, CPU:1")
-    assert words.endswith(
-        "; 32 examples a step, 16 on each, in 2 parts; learning rates times 2 (linear); float32 (auto)"
-    )
 
 
 @pytest.mark.slow

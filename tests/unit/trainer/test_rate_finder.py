@@ -101,13 +101,25 @@ class Killed(BaseException):
     """Stands in for a death that nothing in the program can catch."""
 
 
+def plan_that_is_killed() -> ModelSettings:
+    phases = (head_phase(learning_rate="auto"), fine_tune_phase(learning_rate="auto", epochs=2))
+    return settings(phases=phases, checkpoint_every_steps=0, dropout_rate=0.2)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(training_data: TrainingData) -> tuple[dict[str, np.ndarray], tuple[PhaseRecord, ...]]:
+    return train(plan_that_is_killed(), training_data)
+
+
 @pytest.mark.parametrize("where", ["in the second search", "after the second search"])
 def test_a_training_killed_around_its_search_ends_with_the_same_rates_and_bits(
-    where: str, training_data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: str,
+    training_data: TrainingData,
+    undisturbed: tuple[dict[str, np.ndarray], tuple[PhaseRecord, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    phases = (head_phase(learning_rate="auto"), fine_tune_phase(learning_rate="auto", epochs=2))
-    plan = settings(phases=phases, checkpoint_every_steps=0, dropout_rate=0.2)
-    undisturbed, expected = train(plan, training_data)
+    plan = plan_that_is_killed()
     original, num_searches, num_phases = rate_finder._Sweeping._sweep, 0, 0
 
     def sweep(self: rate_finder._Sweeping, stop: StopRequest) -> Sweep:
@@ -129,8 +141,8 @@ def test_a_training_killed_around_its_search_ends_with_the_same_rates_and_bits(
         train(plan, training_data, tmp_path)
     num_before = num_searches
     weights, records = train(plan, training_data, tmp_path)
-    assert_equal(weights, undisturbed)
-    assert records == expected
+    assert_equal(weights, undisturbed[0])
+    assert records == undisturbed[1]
     again = num_searches - num_before
     assert again == (rate_finder.NUM_SWEEPS if where == "in the second search" else 0), "the head is not searched again"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,15 +55,24 @@ def undisturbed(training_data: TrainingData) -> Outcome:
     return train(training_data, None, plan())
 
 
-def test_checkpoints_alone_change_nothing(training_data: TrainingData, undisturbed: Outcome, tmp_path: Path) -> None:
-    assert_same(train(training_data, tmp_path, plan()), undisturbed)
+@pytest.fixture(scope="module")
+def ended(training_data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Path]:
+    """With checkpoints, which nobody has removed."""
+    folder = tmp_path_factory.mktemp("ended")
+    return train(training_data, folder, plan()), folder
 
 
-@pytest.mark.parametrize("seed", range(5))
+def test_checkpoints_alone_change_nothing_and_two_are_kept(ended: tuple[Outcome, Path], undisturbed: Outcome) -> None:
+    outcome, folder = ended
+    assert_same(outcome, undisturbed)
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_a_training_killed_at_random_steps_ends_bit_identical(
     seed: int, training_data: TrainingData, undisturbed: Outcome, die_at: list[int], tmp_path: Path
 ) -> None:
-    """Four deaths each, so twenty in all, at steps of both phases."""
+    """Four deaths each, so sixteen in all, at steps of both phases."""
     die_at.extend(sorted(random.Random(seed).sample(range(1, NUM_STEPS + 1), 4)))
     outcome, num_deaths = train_through_deaths(training_data, tmp_path, plan())
     assert num_deaths == 4
@@ -82,11 +92,15 @@ def test_a_training_on_two_replicas_goes_on_with_the_state_of_each(
 
 
 def test_a_training_that_is_killed_after_its_end_is_not_trained_again(
-    training_data: TrainingData, undisturbed: Outcome, die_at: list[int], tmp_path: Path
+    training_data: TrainingData,
+    ended: tuple[Outcome, Path],
+    undisturbed: Outcome,
+    die_at: list[int],
+    tmp_path: Path,
 ) -> None:
-    train(training_data, tmp_path, plan())
-    die_at.append(NUM_STEPS + 1)
-    outcome, num_deaths = train_through_deaths(training_data, tmp_path, plan())
+    shutil.copytree(ended[1], tmp_path / "checkpoints")
+    die_at.append(1)
+    outcome, num_deaths = train_through_deaths(training_data, tmp_path / "checkpoints", plan())
     assert num_deaths == 0
     assert_same(outcome, undisturbed)
 
@@ -123,11 +137,6 @@ def test_a_checkpoint_of_other_settings_is_not_used_and_not_touched(
         outcome = train(training_data, tmp_path, other)
     assert_same(outcome, train(training_data, None, other))
     assert of_another < set(tmp_path.iterdir())
-
-
-def test_two_checkpoints_are_kept(training_data: TrainingData, tmp_path: Path) -> None:
-    train(training_data, tmp_path, plan())
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_death_while_a_checkpoint_is_written_costs_that_checkpoint_only(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import fine_tune_phase, head_phase, settings
+from tiny import ModelSettings, fine_tune_phase, head_phase, settings
 
 from trainer import run as job_runner
 from trainer.phase_training import PhaseTraining
@@ -39,17 +39,29 @@ def scores(model: str, pixels: np.ndarray) -> np.ndarray:
     return found
 
 
+def plan() -> ModelSettings:
+    return settings(phases=(head_phase(), fine_tune_phase()), batch_size_per_replica=8, checkpoint_every_steps=1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    training_data: TrainingData, transform_graph: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingJob:
+    only = job(tmp_path_factory.mktemp("undisturbed"), "only", training_data, transform_graph)
+    run(only, plan(), num_cpu_replicas=2)
+    return only
+
+
 @pytest.mark.parametrize("step", [2, 6], ids=["in the head phase", "after the baseline"])
 def test_an_attempt_that_goes_on_writes_all_outputs_and_takes_the_checkpoints_away(
     step: int,
     training_data: TrainingData,
     transform_graph: Path,
     digits: tuple[np.ndarray, np.ndarray],
+    undisturbed: TrainingJob,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    phases = (head_phase(), fine_tune_phase())
-    plan = settings(phases=phases, batch_size_per_replica=8, checkpoint_every_steps=1)
     original = _Training._save_if_due
     num_done = 0
 
@@ -62,15 +74,13 @@ def test_an_attempt_that_goes_on_writes_all_outputs_and_takes_the_checkpoints_aw
 
     monkeypatch.setattr(_Training, "_save_if_due", die)
     with pytest.raises(Killed):
-        run(job(tmp_path, "first", training_data, transform_graph), plan, num_cpu_replicas=2)
+        run(job(tmp_path, "first", training_data, transform_graph), plan(), num_cpu_replicas=2)
     assert any((tmp_path / "checkpoints").iterdir())
     second = job(tmp_path, "second", training_data, transform_graph)
-    run(second, plan, num_cpu_replicas=2)
+    run(second, plan(), num_cpu_replicas=2)
     assert num_done == 8, "no step was done twice"
     assert not (tmp_path / "checkpoints").exists()
 
-    undisturbed = job(tmp_path / "other", "only", training_data, transform_graph)
-    run(undisturbed, plan, num_cpu_replicas=2)
     for found, expected in (
         (second.model, undisturbed.model),
         (second.baseline_model, undisturbed.baseline_model),

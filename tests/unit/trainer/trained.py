@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny import Weights, weights_of
 
@@ -13,6 +14,8 @@ from trainer.settings import ModelSettings
 from trainer.training import PhaseRecord, TrainingData, fine_tune
 
 HEAD = ("classifier/head/kernel", "classifier/head/bias")
+
+Digits = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass
@@ -49,3 +52,15 @@ def train(plan: ModelSettings, data: TrainingData, num_replicas: int = 1, log_di
         )
     notes = [f"{report.done}/{report.total} {report.unit}: {report.note}" for report in reports]
     return Run(model, phases, at_start[0], at_baseline, weights_of(model), notes)
+
+
+def score(model: Classifier, weights: Weights, digits: Digits) -> tuple[float, float]:
+    """Mean log loss in nats and accuracy, with plain numpy from the backbone's features."""
+    for variable in model.weights:
+        variable.assign(weights[variable.path])
+    pixels, labels = digits
+    features = model.backbone(pixels / np.float32(255), training=False).numpy().mean(axis=(1, 2))
+    kernel, bias = (weights[path].astype(float) for path in HEAD)
+    logits = features @ kernel + bias
+    losses = np.log(np.exp(logits - logits[np.arange(len(labels)), labels][:, None]).sum(axis=-1))
+    return float(np.mean(losses)), float(np.mean(logits.argmax(axis=-1) == labels))
