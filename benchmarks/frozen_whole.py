@@ -78,7 +78,7 @@ def _configuration(case: Case, work: Path) -> dict[str, Any]:
             "seed": SEED,
             "phases": [head, {**unfrozen, "epochs": case["num_epochs"], "learning_rate": 1e-5}],
         },
-        "gate": {},
+        "gate": {"first_push": "approve"},
         "infrastructure": {"root": str(work / "root"), "push_destination": str(work / "pushed")},
     }
 
