@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.frozen_plan import NUM_CLASSES, NUM_EVALUATED_OF_100
+from benchmarks.frozen_plan import BACKBONE, NUM_CLASSES, NUM_EVALUATED_OF_100, SEED
 from benchmarks.photographs import JPEG_QUALITY, load_sources, photograph, photographs_folder
 
 # What one of the three colours is multiplied with, which one by the class.
 _TINT = 0.6
+_NUM_FOR_STATISTICS = 128
 
 
 def tinted_folder(num_photographs: int) -> Path:
@@ -32,6 +33,34 @@ def tinted_folder(num_photographs: int) -> Path:
         Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
     partial.rename(folder)
     return folder
+
+
+def backbone_weights(photographs: Path, image_size_px: int) -> Path:
+    """A file of weights for the backbone that a head can learn from; made unless an earlier call has.
+
+    Nothing pretrained can be loaded here. Kernels are random, seeded; the batch normalisations have the statistics of
+    some of the photographs, without which activations shrink from layer to layer, until no class can be told.
+    """
+    import keras
+    import tensorflow as tf
+
+    path = photographs.with_name(f"{BACKBONE}-{SEED}-{photographs.name}-{image_size_px}px.weights.h5")
+    if path.is_file():
+        return path
+    keras.utils.set_random_seed(SEED)
+    shape = (image_size_px, image_size_px, 3)
+    backbone = getattr(keras.applications, BACKBONE)(include_top=False, weights=None, input_shape=shape)
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # the statistics of the one batch that follows
+    files = sorted(photographs.glob("*/*.jpg"), key=lambda file: file.name)[:_NUM_FOR_STATISTICS]
+    images = [tf.io.decode_jpeg(tf.io.read_file(str(file)), channels=3) for file in files]
+    pixels = tf.stack([tf.image.resize(image, shape[:2], antialias=True) for image in images])
+    backbone(pixels / 127.5 - 1.0, training=True)
+    partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
+    backbone.save_weights(partial)
+    partial.rename(path)
+    return path
 
 
 def files_of(photographs: Path) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

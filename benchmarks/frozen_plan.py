@@ -52,5 +52,5 @@ class Plan:
 
 # Of MobileNetV2's 18 blocks the first two thirds end with block_10: phase 2 from block_11 up is the one with a goal.
 TWO_THIRDS = "block_11"
-FULL = Plan(2000, 160, 32, 10, ("block_16", "block_14", TWO_THIRDS, "block_6"), (500, 2000, 8000), 40)
+FULL = Plan(2000, 160, 32, 10, ("block_16_expand", "block_14", TWO_THIRDS, "block_6_expand"), (500, 2000, 8000), 40)
 SMOKE = Plan(40, 64, 8, 2, (TWO_THIRDS,), (20, 40), 2)

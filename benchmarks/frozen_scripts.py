@@ -32,7 +32,7 @@ def two_phases(train: Any, evaluated: Any, case: dict[str, Any], is_scaled: bool
     Args:
         train: batches of (pixels, label id).
         evaluated: likewise.
-        case: "image_size_px", "num_epochs" of each phase, and the "boundary" block of the second.
+        case: "image_size_px", the file of "weights", "num_epochs" of each phase, and the "boundary" block of the second.
         is_scaled: pixels are from -1 to 1 already.
 
     Returns:
@@ -42,6 +42,7 @@ def two_phases(train: Any, evaluated: Any, case: dict[str, Any], is_scaled: bool
 
     size = case["image_size_px"]
     backbone = getattr(keras.applications, BACKBONE)(include_top=False, weights=None, input_shape=(size, size, 3))
+    backbone.load_weights(case["weights"])
     backbone.trainable = False
     inputs = keras.Input((size, size, 3))
     scaled = inputs if is_scaled else keras.layers.Rescaling(1 / 127.5, -1.0)(inputs)

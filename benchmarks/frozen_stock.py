@@ -19,14 +19,10 @@ from benchmarks.stock_path import stock_components
 from trainer.features import IMAGE, LABEL
 
 _PIXELS, _LABEL_ID = "pixels", "label_id"
-# tf.Transform takes a function without arguments of ours; the executor runs in this process.
-IMAGE_SIZE_PX = 160
 
 
 def components_of(photographs: str, case: dict[str, Any], schema_gen: base_node.BaseNode) -> list[base_node.BaseNode]:
     """ExampleGen, Transform and Trainer."""
-    global IMAGE_SIZE_PX
-    IMAGE_SIZE_PX = case["image_size_px"]
     split_config = example_gen_pb2.SplitConfig
     splits = [split_config.Split(name=name, hash_buckets=weight) for name, weight in case["splits"].items()]
     example_gen, transform = stock_components(
@@ -35,6 +31,7 @@ def components_of(photographs: str, case: dict[str, Any], schema_gen: base_node.
         output_config=example_gen_pb2.Output(split_config=split_config(splits=splits)),
         schema_gen=schema_gen,
         preprocessing=f"{__name__}.{preprocessing_fn.__name__}",
+        custom_config={"image_size_px": case["image_size_px"]},
     )
     trainer = Trainer(
         run_fn=f"{__name__}.{run_fn.__name__}",
@@ -48,16 +45,17 @@ def components_of(photographs: str, case: dict[str, Any], schema_gen: base_node.
     return [example_gen, transform, trainer]
 
 
-def preprocessing_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, int]) -> dict[str, tf.Tensor]:
     """tf.Transform's entry point: a float per value, from -1 to 1, as MobileNetV2 takes it."""
+    size = custom_config["image_size_px"]
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
-        pixels = tf.image.resize(tf.io.decode_jpeg(encoded, channels=3), [IMAGE_SIZE_PX] * 2, antialias=True)
+        pixels = tf.image.resize(tf.io.decode_jpeg(encoded, channels=3), [size] * 2, antialias=True)
         return pixels / 127.5 - 1.0
 
     pixels = tf.map_fn(decode, tf.squeeze(inputs[IMAGE], axis=1), fn_output_signature=tf.float32)
     return {
-        _PIXELS: tf.ensure_shape(pixels, [None, IMAGE_SIZE_PX, IMAGE_SIZE_PX, 3]),
+        _PIXELS: tf.ensure_shape(pixels, [None, size, size, 3]),
         _LABEL_ID: tft.compute_and_apply_vocabulary(inputs[LABEL]),
     }
 

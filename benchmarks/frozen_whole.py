@@ -3,13 +3,14 @@
 From photographs to exported models: who runs it takes the time of the whole process, imports included.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frozen_data import files_of
+from benchmarks.frozen_data import backbone_weights, files_of
 from benchmarks.frozen_plan import BACKBONE, SEED
 from benchmarks.isolation import report_from
 
@@ -20,11 +21,21 @@ def measure(arguments: Sequence[str], work: Path) -> dict[str, Any]:
     """Runs one case.
 
     Returns:
-        "eval_accuracy" after the last epoch, and "durations_s" by component, empty for scripts.
+        "eval_accuracy" after the last epoch, and "durations_s" by component, empty for scripts; see `measure_weights`.
     """
     case: Case = json.loads(arguments[0])
-    measured = {"thaw": measure_thaw, "script": measure_script, "stock TFX": measure_stock}[case["kind"]]
+    measured = {
+        "weights": measure_weights,
+        "thaw": measure_thaw,
+        "script": measure_script,
+        "stock TFX": measure_stock,
+    }[case["kind"]]
     return measured(case, work)
+
+
+def measure_weights(case: Case, _work: Path) -> dict[str, Any]:
+    """The file of the backbone's "weights", which all others begin with."""
+    return {"weights": str(backbone_weights(Path(case["photographs"]), case["image_size_px"]))}
 
 
 def measure_script(case: Case, work: Path) -> dict[str, Any]:
@@ -72,13 +83,14 @@ def _configuration(case: Case, work: Path) -> dict[str, Any]:
         "data": {"images": case["photographs"], "splits": case["splits"]},
         "model": {
             "backbone": BACKBONE,
-            "weights": "none",
+            "weights": case["weights"],
+            "weights_sha256": hashlib.sha256(Path(case["weights"]).read_bytes()).hexdigest(),
             "image_size_px": case["image_size_px"],
             "batch_size_per_replica": case["batch_size"],
             "seed": SEED,
             "phases": [head, {**unfrozen, "epochs": case["num_epochs"], "learning_rate": 1e-5}],
         },
-        "gate": {},
+        "gate": {"first_push": "approve"},
         "infrastructure": {"root": str(work / "root"), "push_destination": str(work / "pushed")},
     }
 

@@ -27,8 +27,9 @@ def stock_components(
     output_config: example_gen_pb2.Output,
     schema_gen: base_node.BaseNode,
     preprocessing: str | None = None,
+    custom_config: dict[str, Any] | None = None,
 ) -> list[base_node.BaseNode]:
-    """ExampleGen and Transform, by this module's `preprocessing_fn` or another's dotted path."""
+    """ExampleGen and Transform, by this module's `preprocessing_fn` or another's dotted path, which may take a config."""
     example_gen = FileBasedExampleGen(
         input_base=photographs,
         input_config=input_config,
@@ -39,6 +40,7 @@ def stock_components(
         examples=example_gen.outputs["examples"],
         schema=schema_gen.outputs["schema"],
         preprocessing_fn=preprocessing or f"{__name__}.{preprocessing_fn.__name__}",
+        custom_config=custom_config,
     )
     return [example_gen, transform]
 

@@ -67,7 +67,8 @@ def _outputs_of(store: metadata_store.MetadataStore, execution: metadata_store_p
 
 def _code_digest(properties: dict[str, str | int | float]) -> str | None:
     """A property of its own; Transform's, which is TFX's, has it within its custom configuration."""
-    found = properties.get("code_digest") or json.loads(str(properties.get("custom_config") or "{}")).get("code_digest")
+    custom = json.loads(str(properties.get("custom_config") or "null")) or {}
+    found = properties.get("code_digest") or custom.get("code_digest")
     return str(found) if found else None
 
 

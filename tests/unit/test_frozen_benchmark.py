@@ -10,8 +10,9 @@ from benchmarks import frozen, frozen_figures
 from benchmarks.figures import Figure, Goal, write_results
 from benchmarks.frozen_arithmetic import limit_in_passes, multiply_adds, split_at
 from benchmarks.frozen_picture import draw, parts_of
-from benchmarks.frozen_plan import FULL, TWO_THIRDS
+from benchmarks.frozen_plan import BACKBONE, FULL, SMOKE, TWO_THIRDS
 from benchmarks.stopwatch import Stopwatch
+from trainer.boundaries import blocks_of
 
 
 def test_the_limit_is_three_times_the_work_above_in_each_epoch_and_one_pass_below() -> None:
@@ -32,6 +33,15 @@ def test_multiply_adds_are_those_of_the_paper() -> None:
     layers = [layer.name for layer in model.layers]
     below, above = split_at(by_layer, layers, layers.index("predictions"))
     assert (above, below) == (1_280_000, sum(by_layer.values()) - 1_280_000)
+
+
+def test_the_boundaries_that_are_measured_are_blocks_of_the_backbone() -> None:
+    import keras
+
+    backbone = getattr(keras.applications, BACKBONE)(include_top=False, weights=None)
+    names = [block.name for block in blocks_of(backbone)]
+    assert {*FULL.boundaries, *SMOKE.boundaries} <= {*names}
+    assert names.index(TWO_THIRDS) > len(names) / 2
 
 
 def test_seconds_count_for_the_innermost_part(monkeypatch: pytest.MonkeyPatch) -> None:
