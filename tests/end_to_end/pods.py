@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 LAUNCHERS_FOLDERS = ("minio", "s3", "gcs")
 ENTER = Path(__file__).with_name("enter_image")
-PHOTOGRAPHS, CLAIM = "/mnt", "/srv"
+PHOTOGRAPHS, SERVING = "/mnt", "/srv"
 """Where volumes are mounted in the image: folders that a read-only root has."""
 
 
@@ -32,14 +32,14 @@ class Pods(Protocol):
     Attributes:
         folder: of the launcher: `minio`, `s3` and `gcs` in it are what a pod sees at `prefix`.
         prefix: what stands before `/minio` in a pod.
-        photographs, claim: volumes, as a pod sees them; pushed models go to a folder on the second one.
+        photographs, serving: volumes, as a pod sees them.
         example: the folder of the digits' configuration and weights, as a pod sees it.
     """
 
     folder: Path
     prefix: str
     photographs: str
-    claim: str
+    serving: str
     example: str
 
     def make_folder(self) -> None:
@@ -60,7 +60,7 @@ class EnvironmentPods:
     repository: Path
     given: Mapping[str, str]
     photographs: str
-    claim: str
+    serving: str
 
     @property
     def example(self) -> str:
@@ -161,7 +161,7 @@ class ImagePods:
     given: Mapping[str, str]
     prefix: str = ""
     photographs: str = PHOTOGRAPHS
-    claim: str = CLAIM
+    serving: str = SERVING
     example: str = "/opt/thaw/examples/digits"
 
     def make_folder(self) -> None:
@@ -178,7 +178,7 @@ class ImagePods:
 
     def start(self, command: Sequence[str], variables: Mapping[str, str]) -> "subprocess.Popen[str]":
         mounts = {self.folder / name: f"/{name}" for name in (*LAUNCHERS_FOLDERS, "tmp")}
-        mounts |= dict(zip(self.volumes, (self.photographs, self.claim), strict=True))
+        mounts |= dict(zip(self.volumes, (self.photographs, self.serving), strict=True))
         return self.image.start(command, {**self.given, **variables}, mounts)
 
 

@@ -27,10 +27,10 @@ Outputs = dict[str, dict[str, Artifact]]
 
 @dataclass(frozen=True)
 class Cluster:
-    """An emulated Kubeflow with the digits' photographs and a volume, `claim`, with the pushed models in `served`."""
+    """An emulated Kubeflow with the digits' photographs and a volume for pushed models, `served`."""
 
     kubeflow: Kubeflow
-    claim: Path
+    served: Path
     folder: Path
 
     def compiled(self, config: str, *settings: str) -> dict[str, Any]:
@@ -40,21 +40,13 @@ class Cluster:
         assert done.exit_status == 0, done.errors
         return specification(output)
 
-    @property
-    def served(self) -> Path:
-        return self.claim / "served"
-
-    @property
-    def served_in_pods(self) -> str:
-        return f"{self.kubeflow.pods.claim}/served"
-
     def compile(self, config: str, output: str, *settings: str) -> list[str]:
         """The arguments of `thaw`."""
         pods = self.kubeflow.pods
         overrides = (
             f"data.images={json.dumps(pods.photographs)}",
             f"model.weights={json.dumps(pods.example + '/small_cnn.weights.h5')}",
-            f"infrastructure.push_destination={json.dumps(self.served_in_pods)}",
+            f"infrastructure.push_destination={json.dumps(pods.serving)}",
             "infrastructure.kubeflow={image: example/thaw:1, steps: {FineTuner: {retries: 2}}}",
             *settings,
         )
@@ -90,17 +82,16 @@ def cluster(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> I
     )
     client.create_bucket(Bucket=BUCKET)
     pods = pods_in(folder, workplace.photographs, endpoint)
-    yield Cluster(Kubeflow(client, BUCKET, pods), folder / "claim", folder)
+    yield Cluster(Kubeflow(client, BUCKET, pods), folder / "served", folder)
     server.stop()
 
 
 def pods_in(folder: Path, photographs: Path, endpoint: str) -> Pods:
     """In the image if it is at hand, else in this environment."""
-    claim, image = folder / "claim", Image.at_hand()
-    claim.mkdir()
+    served, image = folder / "served", Image.at_hand()
     if image is not None:
-        return ImagePods(image, folder / "pod", (photographs, claim), secret(endpoint))
-    return EnvironmentPods(folder / "pod", REPOSITORY, secret(endpoint), str(photographs), str(claim))
+        return ImagePods(image, folder / "pod", (photographs, served), secret(endpoint))
+    return EnvironmentPods(folder / "pod", REPOSITORY, secret(endpoint), str(photographs), str(served))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +132,7 @@ def test_verdict_metrics_and_weights_are_those_of_the_local_run(
 def test_what_was_pushed_lies_on_the_volume_and_the_artifact_says_so(cluster: Cluster, pushed: Outputs) -> None:
     metadata = pushed["Pusher"]["pushed_model"]["metadata"]
     assert (metadata["pushed"], metadata["pushed_version"]) == (1, "1")
-    assert metadata["pushed_destination"] == f"{cluster.served_in_pods}/1"
+    assert metadata["pushed_destination"] == f"{cluster.kubeflow.pods.serving}/1"
     assert (cluster.served / "1" / "saved_model.pb").is_file()
 
 
