@@ -37,7 +37,7 @@ run_with_image() {
         exec 7>>"$IMAGE_LOCK"
         flock --shared 7 # held as long as anything of the run lives
         container="$(image_container)"
-        if with_lock 8 "$CACHE/lock" ensure_image_container "$container"; then
+        if container_is_there "$container" || with_lock 8 "$CACHE/lock" ensure_image_container "$container"; then
             exec unshare --mount --propagation private "$BASH" "$ROOT/infra/environment" attach "$container" "$@"
         fi
     fi
@@ -62,8 +62,10 @@ image_can_be_entered() {
     return 1
 }
 
+container_is_there() { buildah inspect --type container "$1" >/dev/null 2>&1; }
+
 ensure_image_container() {
-    if ! buildah inspect --type container "$1" >/dev/null 2>&1; then
+    if ! container_is_there "$1"; then
         image_is_built buildah cpu || { WHY="no image of this code: make test-image"; return 1; }
         remove_stale_image_containers
         logged "buildah from" buildah from --name "$1" "$DEPLOYED_IMAGE:cpu" || { WHY="buildah from failed"; return 1; }
