@@ -32,7 +32,7 @@ def two_phases(train: Any, evaluated: Any, case: dict[str, Any], is_scaled: bool
     Args:
         train: batches of (pixels, label id).
         evaluated: likewise.
-        case: "image_size_px", the file of "weights", "num_epochs" of each phase, and the "boundary" block of the second.
+        case: "image_size_px", the file of "weights", "num_epochs" of each phase, the "boundary" block of the second.
         is_scaled: pixels are from -1 to 1 already.
 
     Returns:

@@ -29,7 +29,7 @@ def stock_components(
     preprocessing: str | None = None,
     custom_config: dict[str, Any] | None = None,
 ) -> list[base_node.BaseNode]:
-    """ExampleGen and Transform, by this module's `preprocessing_fn` or another's dotted path, which may take a config."""
+    """ExampleGen and Transform, by this module's `preprocessing_fn` or another's, which may take the config."""
     example_gen = FileBasedExampleGen(
         input_base=photographs,
         input_config=input_config,
