@@ -1,8 +1,8 @@
 """Work on frozen layers done once: phase 1 and phase 2 with and without the cache, whole runs, and growing data.
 
 Weights are random but seeded, since the benchmark loads nothing from elsewhere; in whole runs their batch
-normalisations have the statistics of photographs, so that there is something to learn. Each measurement is a process of its own.
-`--only` takes one section or several; the rows of the others stay as they were.
+normalisations have the statistics of photographs, so that there is something to learn. Each measurement is a process
+of its own. `--only` takes one section or several; the rows of the others stay as they were.
 """
 
 import json
