@@ -53,11 +53,15 @@ def test_uv_itself_is_pinned_by_hash() -> None:
     assert sum("--hash=sha256:" in line for line in lines) > 10
 
 
-def test_continuous_integration_runs_the_checks_and_then_the_tests_of_the_readme() -> None:
+def test_continuous_integration_runs_the_checks_and_then_the_tests_of_the_readme_with_the_image() -> None:
     script = (ROOT / ".ci/run").read_text()
     assert "set -euo pipefail" in script
-    commands = [line for line in script.splitlines() if line.startswith("make ")]
-    assert commands == ["make check", "make test"]
+    _, commands = script.split('/.."\n')
+    assert commands.splitlines() == [
+        "make check",
+        "infra/environment image --if-changed cpu",
+        "THAW_IMAGE_REQUIRED=1 make test",
+    ]
     assert "make test" in (ROOT / "README.md").read_text()
 
 

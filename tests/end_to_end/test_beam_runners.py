@@ -26,7 +26,8 @@ from tests.end_to_end.beam_servers import (
     process,
     worker_pool_command,
 )
-from tests.end_to_end.kubeflow_emulator import Kubeflow, pod_environment
+from tests.end_to_end.kubeflow_emulator import Kubeflow
+from tests.end_to_end.pods import EnvironmentPods, secret
 from trainer.errors import ThawError
 
 pytestmark = pytest.mark.slow
@@ -211,7 +212,7 @@ def remote(job_server: str, worker_pool: WorkerPool, workspace: Path) -> dict[st
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Kubeflow]:
+def store(tmp_path: Path, photographs: Path) -> Iterator[Kubeflow]:
     """An emulated Kubeflow over an object store."""
     import boto3
     from moto.server import ThreadedMotoServer
@@ -222,8 +223,8 @@ def store(tmp_path: Path) -> Iterator[Kubeflow]:
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
     client.create_bucket(Bucket="mlpipeline")
-    pod = tmp_path / "pod"
-    yield Kubeflow(client, "mlpipeline", pod, pod_environment(REPOSITORY, endpoint, pod))
+    volumes = str(photographs), str(tmp_path / "served")
+    yield Kubeflow(client, "mlpipeline", EnvironmentPods(tmp_path / "pod", REPOSITORY, secret(endpoint), *volumes))
     server.stop()
 
 

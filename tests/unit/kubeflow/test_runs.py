@@ -142,8 +142,10 @@ def test_the_whole_verdict_comes_from_the_artifact_store(
 ) -> None:
     """Of a step that was tried twice, what it wrote last."""
     import fsspec
+    import s3fs
     from moto.server import ThreadedMotoServer
 
+    s3fs.S3FileSystem.clear_instance_cache()  # an earlier one speaks to the server of another file of tests
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
     try:
