@@ -4,11 +4,11 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.pusher.buckets import Bucket, is_in_bucket
-from trainer.errors import ThawError
+from components.pusher.buckets import Bucket, is_in_bucket, reading
 from trainer.files import sha256_of
 from trainer.saved_models import is_complete
 from trainer.warm_start import FOLDER as WARM_START_FOLDER
@@ -41,7 +41,7 @@ class ProductionModel:
         destination, _, number = self.uri.rpartition("/")
         with tempfile.TemporaryDirectory(prefix="thaw-production-") as parent:
             folder = Path(parent, number)
-            with _telling(self.uri):
+            with _reading(self.uri):
                 Bucket(destination).download(int(number), folder)
             yield folder
 
@@ -60,7 +60,7 @@ def find_production(push_destination: str, candidate: str) -> ProductionModel | 
         ThawError: the bucket cannot be read.
     """
     if is_in_bucket(push_destination):
-        with _telling(push_destination):
+        with _reading(push_destination):
             return _find_in_bucket(Bucket(push_destination), fingerprint(candidate))
     destination = Path(push_destination)
     numbered = [path for path in destination.iterdir() if path.name.isdecimal()] if destination.is_dir() else []
@@ -73,7 +73,7 @@ def find_production(push_destination: str, candidate: str) -> ProductionModel | 
 
 def _find_in_bucket(bucket: Bucket, own: str) -> ProductionModel | None:
     for number in bucket.numbers():
-        if _GRAPH not in bucket.files(number):
+        if not bucket.is_whole(number):
             continue
         digests = bucket.digests(number)
         found = _fingerprint_of(digests) if digests else _fingerprint_by_download(bucket, number)
@@ -89,17 +89,8 @@ def _fingerprint_by_download(bucket: Bucket, number: int) -> str | None:
         return fingerprint(parent) if is_complete(parent) else None
 
 
-@contextlib.contextmanager
-def _telling(url: str) -> Iterator[None]:
-    try:
-        yield
-    except ThawError:
-        raise
-    except Exception as error:  # botocore, aiohttp and gcsfs each have their own
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise ThawError(
-            f"cannot read the production model in {url!r}: {what[:300]}; check the credentials in the environment"
-        ) from error
+def _reading(url: str) -> AbstractContextManager[None]:
+    return reading(f"the production model in {url!r}", "check the credentials in the environment")
 
 
 def fingerprint(saved_model: str | Path) -> str:

@@ -8,6 +8,7 @@ the digests of its files.
 Tried against servers that speak S3 and Google Cloud Storage.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from components.release_names import MANIFEST, MODEL_CARD
+from trainer.errors import ThawError
 from trainer.files import sha256_of
 
 SCHEMES = ("s3", "gs")
@@ -36,6 +38,26 @@ OtherFiles = Callable[[str], Mapping[str, str]]
 def is_in_bucket(place: str) -> bool:
     """Whether a place is a URL of a bucket."""
     return place.partition("://")[0] in SCHEMES and "://" in place
+
+
+@contextlib.contextmanager
+def reading(what: str, remedy: str) -> Iterator[None]:
+    """Says in words that a bucket could not be read.
+
+    Args:
+        what: is read.
+        remedy: what to do about it.
+
+    Raises:
+        ThawError: in the words of the store.
+    """
+    try:
+        yield
+    except ThawError:
+        raise
+    except Exception as error:  # botocore, aiohttp and gcsfs each have their own
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise ThawError(f"cannot read {what}: {words[:300]}; {remedy}") from error
 
 
 @dataclass(frozen=True)
@@ -69,6 +91,10 @@ class Bucket:
     def numbers(self) -> list[int]:
         """Of all versions that have any file, highest first."""
         return sorted({int(name) for name in self._names(self._key) if name.isdecimal()}, reverse=True)
+
+    def is_whole(self, number: int) -> bool:
+        """Whether a version has its graph, which comes last."""
+        return _GRAPH in self.files(number)
 
     def digests(self, number: int) -> dict[str, str] | None:
         """Hex sha256 of each file of a version that was published whole; None of any other."""
@@ -106,7 +132,7 @@ class Bucket:
             OSError: the bucket refuses.
         """
         digests = {name: sha256_of(saved_model / name) for name in _files(saved_model)}
-        newest = next((number for number in self.numbers() if _GRAPH in self.files(number)), None)
+        newest = next((number for number in self.numbers() if self.is_whole(number)), None)
         if newest is not None and _of_model(self.digests(newest) or {}) == _of_model(digests):
             return newest, False
         self._remove_abandoned()

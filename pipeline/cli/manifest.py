@@ -1,11 +1,11 @@
 """`thaw manifest`."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from components.pusher.buckets import Bucket, is_in_bucket
+from components.pusher.buckets import Bucket, is_in_bucket, reading
 from components.pusher.manifest import FILE, Provenance, manifest, provenance_in
 from pipeline.config import load_configuration
 from trainer.errors import ConfigurationError, ThawError
@@ -63,9 +63,9 @@ def _versions(destination: str) -> list[int] | None:
         ThawError: the bucket cannot be read.
     """
     if is_in_bucket(destination):
-        with _telling(destination):
+        with _reading(destination):
             bucket = Bucket(destination)
-            return [number for number in bucket.numbers() if _GRAPH in bucket.files(number)]
+            return [number for number in bucket.numbers() if bucket.is_whole(number)]
     folder = Path(destination)
     if not folder.is_dir():
         return None
@@ -75,18 +75,11 @@ def _versions(destination: str) -> list[int] | None:
 def _provenance(destination: str, number: int) -> Provenance:
     """What the version's own manifest says; nothing where it was pushed without one."""
     if is_in_bucket(destination):
-        with _telling(destination):
+        with _reading(destination):
             return provenance_in(Bucket(destination).text(number, FILE))
     path = Path(destination, str(number), FILE)
     return provenance_in(path.read_text("utf-8") if path.is_file() else "")
 
 
-@contextmanager
-def _telling(url: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # botocore, aiohttp and gcsfs each have their own
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise ThawError(
-            f"cannot read {url!r}: {what[:300]}; check the bucket and the credentials in the environment"
-        ) from error
+def _reading(url: str) -> AbstractContextManager[None]:
+    return reading(repr(url), "check the bucket and the credentials in the environment")
